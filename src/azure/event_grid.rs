@@ -135,6 +135,7 @@ impl Transient for EventGridError {
         match self {
             Self::Send { source, .. } => source.failure(),
             Self::Status { status, .. } => http::failure(*status),
+            Self::Webpage { .. } => Failure::Internal,
             _ => Failure::Other,
         }
     }
@@ -435,8 +436,14 @@ mod tests {
     #[test]
     fn a_page_that_blocks_a_batch_may_do_so_for_an_event() {
         let page = "<html>Request blocked</html>";
-        for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
-        {
+        for (status, body, is_internal) in [
+            (403, page, true),
+            (451, "", true),
+            (403, "{}", false),
+            (200, page, true),
+            (202, page, true),
+            (302, "", true),
+        ] {
             let error = judged(TopicKind::Custom, status, body).unwrap_err();
             let is_suspect = error.failure() == Failure::Internal;
             assert_eq!(is_suspect, is_internal, "{error}");

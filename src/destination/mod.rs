@@ -462,6 +462,37 @@ mod tests {
         }
     }
 
+    /// What answers in place of a service may do so because of what one row holds.
+    #[tokio::test]
+    async fn a_page_or_a_redirect_in_place_of_an_acknowledgement_may_come_for_a_row() {
+        let html = [("content-type", "text/html")];
+        let large = format!("<html>{}", "x".repeat(100_000));
+        for (status, headers, body) in [
+            (200, html, "<html>Blocked</html>"),
+            (200, html, &*large),
+            (202, html, "<html>Blocked</html>"),
+            (302, [("location", "https://proxy.example/blocked")], ""),
+            (307, [("location", "https://proxy.example/blocked")], ""),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = body.to_owned();
+            let answer = async move || (status, headers, body.clone());
+            let router = axum::Router::new().fallback(answer);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let host = format!("http://{}", listener.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            for (name, destination) in served_by(&host) {
+                for rows in [1, 2] {
+                    let rows = vec![Bytes::from_static(b"{}"); rows];
+                    let deadline = Deadline::after(Duration::from_secs(20));
+                    let error = destination.deliver(&rows, deadline).await.error.unwrap();
+                    let is_internal = matches!(error, DeliveryError::Internal(_));
+                    assert!(is_internal, "{name}, {status}: {error:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_filter_and_what_becomes_of_personal_data_are_named_after_their_destination() {
         for kind in KINDS {

@@ -146,12 +146,13 @@ impl SendError {
     }
 
     /// How the request failed. If the connection ended without an answer, the service may have crashed
-    /// over the request, or something on the way may block it.
+    /// over the request, or something on the way may block it. The latter may also send a success that
+    /// is none of the service's.
     pub fn failure(&self) -> Failure {
         match self {
             _ if self.is_time_out() => Failure::Late,
-            Self::NoAnswer(_) => Failure::Internal,
-            _ => Failure::Other,
+            Self::Connect(_) => Failure::Other,
+            _ => Failure::Internal,
         }
     }
 
@@ -354,16 +355,15 @@ impl Answer {
     }
 }
 
-/// What a status that is no success says of how the request failed. 408 is also what a gateway says of a
-/// body that comes too slowly. 503 says only that a service is
-/// overloaded, and the other exceptions have a meaning of their own.
+/// What the status of an answer that is no acknowledgement says of how the request failed. 408 is also
+/// what a gateway says of a body that comes too slowly. 503 says only that a service is overloaded, and
+/// the other exceptions have a meaning of their own. A redirect, or a success that acknowledges nothing,
+/// comes from something on the way, which may block the request.
 pub(crate) fn failure(status: StatusCode) -> Failure {
-    let has_meaning = || matches!(status.as_u16(), 400 | 401 | 404 | 407 | 413 | 429);
     match status.as_u16() {
         408 => Failure::Late,
-        500 | 502 | 504 => Failure::Internal,
-        _ if status.is_client_error() && !has_meaning() => Failure::Internal,
-        _ => Failure::Other,
+        400 | 401 | 404 | 407 | 413 | 429 | 503 => Failure::Other,
+        _ => Failure::Internal,
     }
 }
 

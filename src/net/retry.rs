@@ -86,8 +86,8 @@ pub(crate) enum Again {
 pub(crate) enum Failure {
     /// The answer did not come in time. A smaller request takes less time.
     Late,
-    /// The service failed internally, something on the way blocked the request, or the connection
-    /// ended without an answer.
+    /// The service failed internally, something on the way blocked the request or answered in the
+    /// service's place, or the connection ended without an answer.
     Internal,
     /// In another way, which is no reason to suspect what was sent.
     Other,

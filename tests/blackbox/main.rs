@@ -13,6 +13,7 @@ mod archive;
 mod arrival;
 mod audit;
 mod bad_answers;
+mod blocked;
 mod both;
 mod catch_up;
 mod chaos;

@@ -127,6 +127,7 @@ impl Transient for EventBridgeError {
             } => Failure::Internal,
             Self::Send { source, .. } => source.failure(),
             Self::Status { status, .. } => http::failure(*status),
+            Self::NotUnderstood { .. } => Failure::Internal,
             _ => Failure::Other,
         }
     }

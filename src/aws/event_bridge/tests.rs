@@ -353,3 +353,18 @@ async fn a_connection_that_ends_without_an_answer_may_do_so_for_an_entry() {
     let error = error.unwrap_err();
     assert_eq!(error.failure(), Failure::Internal, "{error:?}");
 }
+
+#[tokio::test]
+async fn what_answers_in_place_of_the_bus_may_do_so_for_an_entry() {
+    let page = || "<html>Blocked</html>".to_owned();
+    for answer in [page(), "{}".to_owned(), "<".repeat(100_000)] {
+        let bus = in_place_of_the_bus(move |_| answer.clone()).await;
+        let fates = Mutex::new(vec![Fate::Open]);
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let error = bus.attempt(&["{}".into()], &fates, deadline).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.failure(), Failure::Internal, "{error:?}");
+    }
+    let redirect = refused(&with_keys(), 302, "");
+    assert_eq!(redirect.failure(), Failure::Internal, "{redirect:?}");
+}

@@ -152,6 +152,7 @@ impl Transient for TinybirdError {
         match self {
             Self::Send { source, .. } => source.failure(),
             Self::Status { status, .. } => http::failure(*status),
+            Self::Unreadable { .. } => Failure::Internal,
             _ => Failure::Other,
         }
     }
@@ -251,7 +252,7 @@ impl Events {
                 }),
                 Err(_) => Err(TinybirdError::Unreadable { host, said }),
             },
-            StatusCode::ACCEPTED => Err(TinybirdError::Queued { host }),
+            StatusCode::ACCEPTED if !answer.is_webpage() => Err(TinybirdError::Queued { host }),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !answer.is_blocked() => {
                 Err(TinybirdError::Token { host, name, said })
             }
@@ -467,12 +468,21 @@ mod tests {
     #[test]
     fn a_page_that_blocks_a_request_may_do_so_for_a_row() {
         let page = "<html>Request blocked</html>";
-        for (status, body, is_internal) in [(403, page, true), (451, "", true), (403, "{}", false)]
-        {
+        for (status, body, is_internal) in [
+            (403, page, true),
+            (451, "", true),
+            (403, "{}", false),
+            (200, page, true),
+            (200, "", true),
+            (202, page, true),
+            // It may have stored the rows.
+            (202, "{}", false),
+        ] {
             let error = judged(status, &[], body).unwrap_err();
             let is_suspect = error.failure() == Failure::Internal;
             assert_eq!(is_suspect, is_internal, "{error}");
-            assert_eq!(error.to_string().contains("TINYBIRD_TOKEN"), !is_internal);
+            let is_refusal = error.to_string().contains("TINYBIRD_TOKEN");
+            assert_eq!(is_refusal, (status, body) == (403, "{}"), "{error}");
         }
     }
 

@@ -283,8 +283,13 @@ fn what_may_be_blocked_for_its_content_is_told_from_what_is_not_allowed() {
         (422, true),
         (429, false),
         (451, true),
-        (200, false),
-        (302, false),
+        (520, true),
+        (524, true),
+        // A success that the caller does not take for one, or a redirect, is not the service's own answer.
+        (200, true),
+        (202, true),
+        (302, true),
+        (307, true),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
         let is_internal = failure(status) == Failure::Internal;

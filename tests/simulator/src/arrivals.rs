@@ -2,11 +2,13 @@
 //! interferes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::response::Response;
 use chrono::{DateTime, Duration, Utc};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::server::{Counter, Fault, Faults};
@@ -57,6 +59,8 @@ pub struct Arrivals {
     requests: Counter,
     faults: Faults,
     refused: Mutex<Vec<String>>,
+    /// Text for which something on the way blocks a post, and its answer.
+    blocked: Mutex<Option<(String, Fault)>>,
     /// One of this many rows is dropped; 0 drops none.
     dropping: AtomicUsize,
     rows: AtomicUsize,
@@ -115,6 +119,17 @@ impl Arrivals {
         lock(&self.refused).push(text.to_owned());
     }
 
+    /// From now on answers every post that contains this text like this, as something on the way does
+    /// that blocks it. Nothing of such a post is stored.
+    pub fn block(&self, text: &str, answer: Fault) {
+        *lock(&self.blocked) = Some((text.to_owned(), answer));
+    }
+
+    /// Lets all posts through again.
+    pub fn unblock(&self) {
+        *lock(&self.blocked) = None;
+    }
+
     /// Stops refusing posts.
     pub fn relent(&self) {
         lock(&self.refused).clear();
@@ -147,8 +162,11 @@ impl Arrivals {
     }
 
     /// Counts a post, and answers as `accept` says unless a fault intervenes.
-    pub(crate) async fn answer(&self, accept: impl FnOnce() -> Response) -> Response {
+    pub(crate) async fn answer(&self, post: &[u8], accept: impl FnOnce() -> Response) -> Response {
         self.requests.count();
+        if let Some(blocked) = self.blocks(post) {
+            return blocked.respond().await;
+        }
         match self.faults.next() {
             Some(fault @ (Fault::LoseAnswer | Fault::Break)) => {
                 drop(accept());
@@ -162,8 +180,15 @@ impl Arrivals {
     }
 
     pub(crate) fn refuses(&self, post: &[u8]) -> bool {
-        let contains = |text: &String| post.windows(text.len()).any(|it| it == text.as_bytes());
-        lock(&self.refused).iter().any(contains)
+        lock(&self.refused).iter().any(|text| contains(post, text))
+    }
+
+    /// The answer of what blocks this post, if anything does. It looks into compressed posts too.
+    fn blocks(&self, post: &[u8]) -> Option<Fault> {
+        let (text, answer) = lock(&self.blocked).clone()?;
+        let mut plain = Vec::new();
+        let is_read = GzDecoder::new(post).read_to_end(&mut plain).is_ok();
+        contains(if is_read { &plain } else { post }, &text).then_some(answer)
     }
 
     pub(crate) fn accepted(&self, length: usize) {
@@ -174,6 +199,10 @@ impl Arrivals {
     pub(crate) fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
         lock(&self.tables)
     }
+}
+
+fn contains(post: &[u8], text: &str) -> bool {
+    post.windows(text.len()).any(|it| it == text.as_bytes())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

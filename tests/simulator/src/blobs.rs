@@ -140,8 +140,9 @@ async fn write(
     let Ok(content) = to_bytes(body, LARGEST).await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge");
     };
+    let post = content.clone();
     let answer = || inner.store(name, &headers, content);
-    inner.arrivals.answer(answer).await
+    inner.arrivals.answer(&post, answer).await
 }
 
 async fn read(State(inner): State<Arc<Inner>>, Path(name): Path<String>) -> Response {

@@ -170,7 +170,7 @@ async fn call(State(inner): State<Arc<Inner>>, request: Request<Body>) -> Respon
             let latency = inner.latency_ms.load(Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(latency)).await;
             let put = || respond(inner.verify(&parts, &body).and_then(|()| inner.put(&body)));
-            inner.arrivals.answer(put).await
+            inner.arrivals.answer(&body, put).await
         }
         _ => respond(Err(("UnknownOperationException", String::new()))),
     }

@@ -126,6 +126,7 @@ async fn publish(
     body: Body,
 ) -> Response {
     let body = to_bytes(body, LARGEST).await;
+    let post = body.as_ref().map(Bytes::clone).unwrap_or_default();
     let answer = || {
         let accepted = inner.verify(&uri, &query, &headers).and_then(|most| {
             let body = body.map_err(|_| too_large())?;
@@ -140,7 +141,7 @@ async fn publish(
             }
         }
     };
-    inner.arrivals.answer(answer).await
+    inner.arrivals.answer(&post, answer).await
 }
 
 fn too_large() -> Refusal {

@@ -172,6 +172,7 @@ async fn ingest(
     body: Body,
 ) -> Response {
     let body = to_bytes(body, LARGEST_BODY).await;
+    let post = body.as_ref().map(Bytes::clone).unwrap_or_default();
     let answer = || {
         let accepted = inner
             .verify(&rule, &stream, &query, &headers)
@@ -182,7 +183,7 @@ async fn ingest(
             Err(refusal) => refusal.into_response(),
         }
     };
-    inner.arrivals.answer(answer).await
+    inner.arrivals.answer(&post, answer).await
 }
 
 struct Refusal {

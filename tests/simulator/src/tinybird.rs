@@ -147,6 +147,7 @@ async fn events(
     body: Body,
 ) -> Response {
     let body = to_bytes(body, LARGEST).await;
+    let post = body.as_ref().map(Bytes::clone).unwrap_or_default();
     let answer = || {
         let accepted = inner.verify(&query, &headers).and_then(|()| {
             let body = body.map_err(|_| too_large())?;
@@ -161,7 +162,7 @@ async fn events(
             }
         }
     };
-    inner.arrivals.answer(answer).await
+    inner.arrivals.answer(&post, answer).await
 }
 
 fn too_large() -> Refusal {

@@ -108,7 +108,7 @@ async fn collect(
             (status, body.to_string()).into_response()
         }
     };
-    arrivals.answer(answer).await
+    arrivals.answer(&body, answer).await
 }
 
 type Refusal = (StatusCode, &'static str);
