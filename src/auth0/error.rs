@@ -6,7 +6,7 @@ use super::logs::{MOST, PAGE};
 use super::rate_limit::Closed;
 use super::token::TokenError;
 use crate::net::http::{self, SendError};
-use crate::net::retry::{Again, Transient};
+use crate::net::retry::{Again, Failure, Transient};
 use crate::record::{LogId, PageError};
 
 /// Why the log was not read.
@@ -73,6 +73,8 @@ pub(crate) enum LogsError {
         host: String,
         status: StatusCode,
         said: String,
+        /// Whether this is no answer of Auth0, but a page of what blocks the request.
+        is_blocked: bool,
         again: Again,
     },
     /// 200 with a body that is not a page of records.
@@ -132,6 +134,26 @@ impl LogsError {
                 ..
             }
         )
+    }
+
+    /// Whether the cause may be one of the records in the answer, or that they are many: Auth0 fails
+    /// over them, or something on the way blocks them.
+    pub fn may_be_for_a_record(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => {
+                !self.is_too_large() && source.failure() == Failure::Internal
+            }
+            Self::Status {
+                status: StatusCode::FORBIDDEN,
+                is_blocked,
+                ..
+            } => *is_blocked,
+            Self::Status { status, .. } => {
+                status.is_server_error() || http::failure(*status) != Failure::Other
+            }
+            Self::Redirected { .. } | Self::Page { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the answer did not come in time.

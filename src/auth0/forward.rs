@@ -1,8 +1,7 @@
-//! Reading on after an id: how many records to request, when the log has ended, and how to skip a
-//! record that is too large to read.
+//! Reading on after an id: when the log has ended, and how to skip a record that is too large to read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -10,66 +9,20 @@ use tracing::warn;
 
 use super::ahead::Log;
 use super::error::LogsError;
-use super::logs::{COMFORTABLE, Logs, PAGE, Search};
+use super::logs::{Logs, Search};
 use super::start::{self, Misfits};
+use super::take::Take;
+use super::unreadable;
 use crate::clock::Clock;
+use crate::error::with_causes;
 use crate::net::http::MAX_PAGE;
-use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{Elements, LogId, Misfit, Page, Record, STORING_DELAY};
+use crate::net::retry::{self, Again, Deadline, GaveUp, Transient as _};
+use crate::record::{Elements, LogId, Misfit, Page, Record};
 
 /// A short page counts as the end of the log only if its last record was stored this recently. If
 /// it is not the end, the next run reads the rest in time. This is longer than the usual overlap
 /// plus the minute between two runs, so that a quiet run stays one request.
 const FRESH: TimeDelta = TimeDelta::minutes(3);
-
-/// A page with this many records is never a short one: that may be all a tenant returns at once,
-/// whatever it returned before. Auth0's own default is 50. One more request tells.
-const MANY: usize = 32;
-
-/// How many records to request at once, and how many a tenant returns. All readers of the tenant
-/// share this.
-pub(crate) struct Take {
-    asked: AtomicUsize,
-    /// The most records in any answer. A tenant may always return fewer than requested, so a short
-    /// page proves nothing unless an earlier answer had more.
-    most: AtomicUsize,
-}
-
-impl Default for Take {
-    fn default() -> Self {
-        Self {
-            asked: AtomicUsize::new(PAGE),
-            most: AtomicUsize::new(0),
-        }
-    }
-}
-
-impl Take {
-    fn get(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    /// Whether `count` records, where `asked` were requested, are all there were.
-    fn is_short(&self, asked: usize, count: usize) -> bool {
-        let most = self.most.fetch_max(count, Ordering::Relaxed);
-        count < asked.min(most).min(MANY)
-    }
-
-    /// Adapts the number to request to the bytes of an answer to `asked` records.
-    fn learn(&self, asked: usize, bytes: usize) {
-        let next = if bytes > COMFORTABLE {
-            (asked / 2).max(1)
-        } else if bytes <= COMFORTABLE / 2 {
-            (asked * 2).min(PAGE)
-        } else {
-            asked
-        };
-        // If another reader has changed the number meanwhile, its number stands.
-        let _ = self
-            .asked
-            .compare_exchange(asked, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
-}
 
 /// A tenant's log, read forward.
 pub(crate) struct Forward {
@@ -105,26 +58,30 @@ pub(super) fn is_not_taken(error: &GaveUp<LogsError>) -> bool {
 
 async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, GaveUp<LogsError>> {
     let Forward { logs, take, clock } = log;
+    // A single record does not show whether Auth0 honoured an id that is not a record's.
+    let mut fewest = if id.is_synthetic() || id.is_end() {
+        2
+    } else {
+        1
+    };
     loop {
-        let asked = take.get();
-        let found = match logs.after(id, asked, deadline).await {
+        let (asked, found) = request(log, id, fewest, deadline).await;
+        let found = match found {
             Ok(found) => found,
             Err(error) if error.error.is_too_large() => {
                 take.learn(asked, usize::MAX);
+                fewest = 1;
                 if asked > 1 {
                     continue;
                 }
                 return pass(logs, id, error, deadline).await;
             }
-            Err(error) => {
-                if error.error.is_time_out() {
-                    // A smaller page may come in time.
-                    take.learn(asked, usize::MAX);
-                }
-                return Err(error);
+            Err(error) if asked <= fewest && error.error.may_be_for_a_record() => {
+                return unreadable::pass(log, id, error, deadline).await;
             }
+            Err(error) => return Err(error),
         };
-        take.learn(asked, found.bytes());
+        take.note_page(asked, found.bytes());
         if found.records.is_empty() && !found.misfits.is_empty() {
             return pass_misfits(log, id, found.misfits, deadline).await;
         }
@@ -139,6 +96,46 @@ async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, Ga
             misfits: found.misfits,
         });
     }
+}
+
+/// Requests the page after an id, of at least `fewest` records. Returns how many the last attempt asked
+/// for.
+///
+/// Where fewer records may be answered, fewer are asked for: from the third attempt on, since the first
+/// failure may have been the connection's, and in the next run where there is no other attempt in this one.
+async fn request(
+    Forward { logs, take, .. }: &Forward,
+    id: &LogId,
+    fewest: usize,
+    deadline: Deadline,
+) -> (usize, Result<Elements, GaveUp<LogsError>>) {
+    let (asked, attempts) = (AtomicUsize::new(0), AtomicU32::new(0));
+    let note = |error: &LogsError| {
+        let asked = asked.load(Ordering::Relaxed);
+        match error.again() {
+            _ if !error.may_be_for_a_record() && !error.is_time_out() => {}
+            Again::Never => take.learn(asked, usize::MAX),
+            Again::Soon | Again::NotBefore(_) => take.note_failure(asked),
+        }
+    };
+    let found = retry::retry(logs.jitter(), deadline, || async {
+        let size = take.get().max(fewest);
+        asked.store(size, Ordering::Relaxed);
+        let found = logs.after_at_once(id, size, deadline).await;
+        let is_first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
+        found.inspect_err(|error| {
+            if !is_first {
+                note(error);
+            }
+        })
+    })
+    .await;
+    if let Err(error) = &found
+        && error.attempts() == 1
+    {
+        note(&error.error);
+    }
+    (asked.into_inner(), found)
 }
 
 /// Reads on after a page of misfits only, which has no id to read on after.
@@ -207,10 +204,7 @@ async fn search_past(
             misfits: misfits.met,
         });
     }
-    let window = Search {
-        from: id.stored_at().map(|stored| stored - STORING_DELAY),
-        ..Search::OLDEST
-    };
+    let window = Search::after(id);
     let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await?;
     // What the search has not seen may come before what it found.
     let next = next.filter(|_| !misfits.is_cut);
@@ -247,9 +241,8 @@ async fn pass(
         after: id.clone(),
     };
     let window = Search {
-        from: id.stored_at().map(|stored| stored - STORING_DELAY),
         is_brief: true,
-        ..Search::OLDEST
+        ..Search::after(id)
     };
     let mut misfits = Misfits::default();
     let next = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
@@ -284,12 +277,30 @@ pub(crate) fn marker(head: Record) -> Record {
          delivered in its place",
         head.log_id
     );
+    let why = format!("which is larger than {MAX_PAGE} bytes");
+    in_place_of(head, &why)
+}
+
+/// What is delivered instead of a record that fails like this whenever it is read.
+pub(super) fn unreadable(head: Record, error: &GaveUp<LogsError>) -> Record {
+    warn!(
+        "the record {} cannot be read ({}), although others after it can; a record that says so is \
+         delivered in its place",
+        head.log_id,
+        with_causes(error)
+    );
+    in_place_of(
+        head,
+        "over which Auth0 fails, or which something on the way blocks",
+    )
+}
+
+/// A record with what is known of one that was not read, for this reason.
+fn in_place_of(head: Record, why: &str) -> Record {
     let mut fields: Map<String, Value> = serde_json::from_slice(&head.json).unwrap_or_default();
     fields.retain(|name, _| matches!(name.as_str(), "log_id" | "date" | "type"));
-    let description = format!(
-        "auth0-poller could not read this record, which is larger than {MAX_PAGE} bytes: its other \
-         fields are not here"
-    );
+    let description =
+        format!("auth0-poller could not read this record, {why}: its other fields are not here");
     fields.insert("description".to_owned(), description.into());
     Record {
         json: Value::Object(fields).to_string().into(),
@@ -333,23 +344,6 @@ mod tests {
     }
 
     #[test]
-    fn fewer_records_than_were_asked_for_and_than_there_were_before_are_all_there_are() {
-        let take = Take::default();
-        // Nothing is known of the tenant yet: it may return no more at once.
-        assert!(!take.is_short(100, 30));
-        assert!(!take.is_short(100, 30));
-        assert!(take.is_short(100, 29));
-        assert!(!take.is_short(100, 31));
-        assert!(take.is_short(100, 30));
-        assert!(!take.is_short(25, 25));
-        assert!(!take.is_short(100, 100));
-        // This may be all that it returns at once by now.
-        assert!(!take.is_short(100, 99));
-        assert!(!take.is_short(100, 32));
-        assert!(take.is_short(100, 31));
-    }
-
-    #[test]
     fn what_is_fresh_ends_no_log_where_another_prefix_follows() {
         let now = at("08:00:00");
         let of = |[first, last]: [(&str, &str); 2]| {
@@ -369,37 +363,6 @@ mod tests {
         let mut found = found(&["07:00:00"]);
         found.records[0].log_id = LogId::new("9001");
         assert!(!is_fresh(&found, at("08:00:00")));
-    }
-
-    #[test]
-    fn the_larger_the_records_the_fewer_are_asked_for() {
-        let take = Take::default();
-        let learn = |asked, bytes| {
-            take.learn(asked, bytes);
-            take.get()
-        };
-        assert_eq!(learn(100, usize::MAX), 50);
-        assert_eq!(learn(50, 35_000_000), 25);
-        assert_eq!(learn(25, 16_777_216), 25);
-        assert_eq!(learn(25, 16_777_217), 12);
-        assert_eq!(learn(12, 8_388_609), 12);
-        assert_eq!(learn(12, 8_388_608), 24);
-        // An answer does not count if the number has changed since its request.
-        assert_eq!(learn(100, usize::MAX), 24);
-        assert_eq!(learn(24, 0), 48);
-        assert_eq!(learn(48, 0), 96);
-        assert_eq!(learn(96, 0), 100);
-        for (asked, next) in [
-            (100, 50),
-            (50, 25),
-            (25, 12),
-            (12, 6),
-            (6, 3),
-            (3, 1),
-            (1, 1),
-        ] {
-            assert_eq!(learn(asked, usize::MAX), next);
-        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::token::TokenSource;
 use crate::net::http::{self, Answer, MAX_PAGE};
 use crate::net::retry::{self, Again, Deadline, GaveUp, Jitter};
 use crate::net::token::AccessToken;
-use crate::record::{Elements, LogId, Record, parse_page, parse_page_of};
+use crate::record::{Elements, LogId, Record, STORING_DELAY, parse_page, parse_page_of};
 
 /// Records per page: the most that Auth0 returns at once.
 pub(crate) const PAGE: usize = 100;
@@ -74,6 +74,14 @@ impl Search {
         descending: true,
         is_brief: true,
     };
+
+    /// All records that may come after an id, oldest first.
+    pub fn after(id: &LogId) -> Self {
+        Self {
+            from: id.stored_at().map(|stored| stored - STORING_DELAY),
+            ..Self::OLDEST
+        }
+    }
 }
 
 /// An error body of the Management API.
@@ -105,6 +113,11 @@ impl Logs {
         }
     }
 
+    /// The source of random waits between attempts.
+    pub fn jitter(&self) -> &Jitter {
+        &self.jitter
+    }
+
     /// Requests made so far, those for tokens included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -127,27 +140,35 @@ impl Logs {
         take: usize,
         deadline: Deadline,
     ) -> Result<Elements, GaveUp<LogsError>> {
+        let attempt = || self.after_at_once(id, take, deadline);
+        retry::retry(&self.jitter, deadline, attempt).await
+    }
+
+    /// Like [`after`](Self::after), in one attempt.
+    pub async fn after_at_once(
+        &self,
+        id: &LogId,
+        take: usize,
+        deadline: Deadline,
+    ) -> Result<Elements, LogsError> {
         let query = [("from", id.to_string()), ("take", take.to_string())];
-        retry::retry(&self.jitter, deadline, || async {
-            let found = self.page(&query, most_bytes(take), deadline).await?;
-            let gets_on = found.records.iter().any(|it| it.log_id > *id);
-            let is_heeded = gets_on || found.records.is_empty();
-            let is_made_up = id.is_synthetic() || id.is_end();
-            if is_made_up && are_newest_first(&found.records) || id.is_end() && !is_heeded {
-                return Err(LogsError::NotHeeded {
-                    host: self.host(),
-                    after: id.clone(),
-                });
-            }
-            if is_heeded {
-                return Ok(found);
-            }
-            Err(LogsError::NoProgress {
+        let found = self.page(&query, most_bytes(take), deadline).await?;
+        let gets_on = found.records.iter().any(|it| it.log_id > *id);
+        let is_heeded = gets_on || found.records.is_empty();
+        let is_made_up = id.is_synthetic() || id.is_end();
+        if is_made_up && are_newest_first(&found.records) || id.is_end() && !is_heeded {
+            return Err(LogsError::NotHeeded {
                 host: self.host(),
                 after: id.clone(),
-            })
+            });
+        }
+        if is_heeded {
+            return Ok(found);
+        }
+        Err(LogsError::NoProgress {
+            host: self.host(),
+            after: id.clone(),
         })
-        .await
     }
 
     /// Searches: at most `per_page` records by date. `page` counts from 0; only [`SEARCH_LIMIT`]
@@ -308,6 +329,7 @@ impl Logs {
                 host,
                 status,
                 said: said(),
+                is_blocked: answer.is_blocked(),
                 again: answer.again(),
             }),
         }

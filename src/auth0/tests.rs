@@ -17,13 +17,8 @@ use crate::record::Misfit;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Reads in a run with this much time left, where each answer is a 429 with these headers and comes
-/// after `latency`. The clock stands at 08:00:00.
-async fn read(
-    headers: &[(&'static str, u64)],
-    left: Duration,
-    latency: Duration,
-) -> (SourceError, Duration) {
+/// A tenant's log, and its rate limit. The clock stands at 08:00:00.
+fn logs() -> (Logs, Arc<RateLimit>) {
     let clock: Clock = Arc::new(|| "2026-11-21T08:00:00Z".parse().unwrap());
     let http = crate::net::http::client(None).unwrap();
     let domain: Url = "https://acme.eu.auth0.com".parse().unwrap();
@@ -35,14 +30,22 @@ async fn read(
     let tokens = TokenSource::new(http.clone(), &domain, credentials, clock.clone());
     let limit = Arc::new(RateLimit::new(clock));
     let jitter = Jitter::seeded(1);
-    let logs = Logs::new(
-        http,
-        &domain,
-        Arc::new(tokens),
-        limit.clone(),
-        jitter.clone(),
-    );
+    let logs = Logs::new(http, &domain, Arc::new(tokens), limit.clone(), jitter);
+    (logs, limit)
+}
 
+fn token() -> AccessToken {
+    AccessToken::new("token".into(), String::new(), Instant::now(), None)
+}
+
+/// Reads in a run with this much time left, where each answer is a 429 with these headers and comes
+/// after `latency`.
+async fn read(
+    headers: &[(&'static str, u64)],
+    left: Duration,
+    latency: Duration,
+) -> (SourceError, Duration) {
+    let (logs, limit) = logs();
     let refusal = || Answer {
         status: StatusCode::TOO_MANY_REQUESTS,
         headers: headers
@@ -53,12 +56,11 @@ async fn read(
     };
     let began = Instant::now();
     let deadline = Deadline::after(left);
-    let read = retry(&jitter, deadline, || async {
+    let read = retry(logs.jitter(), deadline, || async {
         let permit = limit.wait(deadline).await?;
         tokio::time::sleep(latency).await;
         permit.learn(&refusal());
-        let token = AccessToken::new("token".into(), String::new(), Instant::now(), None);
-        logs.judge(refusal(), token, deadline)
+        logs.judge(refusal(), token(), deadline)
     });
     let error = read.await.map(|_| ()).unwrap_err();
     (source_error(error), began.elapsed())
@@ -196,4 +198,48 @@ fn what_was_imported_later_does_not_show_that_older_records_are_left() {
         misfits: vec![misfit()],
     };
     assert!(has_as_old(&odd, at("07:00:00")));
+}
+
+#[tokio::test]
+async fn what_may_be_wrong_with_a_record_is_told_from_what_concerns_every_request() {
+    let (logs, _) = logs();
+    let page = "<html>Blocked by policy</html>";
+    let error = r#"{"statusCode":0,"message":"no","errorCode":"no"}"#;
+    for (status, body, expected) in [
+        (500, error, true),
+        (502, page, true),
+        (503, "", true),
+        (504, "", true),
+        (524, page, true),
+        (408, "", true),
+        (403, page, true),
+        (451, page, true),
+        (405, "", true),
+        (202, page, true),
+        (302, "", true),
+        // Auth0 says what is wrong, or something on the way does.
+        (400, error, false),
+        (400, page, false),
+        (401, error, false),
+        (401, page, false),
+        (403, error, false),
+        (403, "", false),
+        (404, page, false),
+        (407, page, false),
+        (429, "", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        if status == 302 {
+            let to = HeaderValue::from_static("https://proxy.example/blocked");
+            headers.insert("location", to);
+        }
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let judged = logs.judge(answer, token(), Deadline::after(MINUTE));
+        let error = judged.map(|_| ()).unwrap_err();
+        assert_eq!(error.may_be_for_a_record(), expected, "{status} {body}");
+    }
 }

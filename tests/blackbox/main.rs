@@ -52,5 +52,6 @@ mod telemetry;
 mod template;
 mod tenants;
 mod tinybird;
+mod unreadable;
 mod upgrade;
 mod world;

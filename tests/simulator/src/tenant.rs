@@ -119,6 +119,15 @@ struct Inner {
     log_requests: Counter,
     logs_at_work: AtWork,
     log_faults: Faults,
+    page_fault: Mutex<Option<PageFault>>,
+}
+
+/// Which answers fail for the records in them, and how.
+#[derive(Debug)]
+struct PageFault {
+    most: usize,
+    ids: Vec<String>,
+    fault: Fault,
 }
 
 #[derive(Debug)]
@@ -164,6 +173,7 @@ impl Tenant {
             log_requests: Counter::default(),
             logs_at_work: AtWork::default(),
             log_faults: Faults::default(),
+            page_fault: Mutex::default(),
         });
         let router = Router::new()
             .route("/oauth/token", post(answers::token))
@@ -307,6 +317,18 @@ impl Tenant {
         self.inner.log_faults.add(faults);
     }
 
+    /// From now on fails like this each answer with more than `most` whole records, or with one of these
+    /// ids. A record of which a search returns only some fields is not whole.
+    pub fn fail_pages(&self, most: usize, ids: &[String], fault: Fault) {
+        let ids = ids.to_vec();
+        *self.inner.page_fault() = Some(PageFault { most, ids, fault });
+    }
+
+    /// Lets pages be read again whatever is in them.
+    pub fn stop_failing_pages(&self) {
+        *self.inner.page_fault() = None;
+    }
+
     /// From now on lets this share of requests fail. The same seed gives the same failures.
     pub fn fail_at_random(&self, seed: u64, share: f64) {
         self.inner.token_faults.at_random(seed, share);
@@ -325,6 +347,20 @@ impl Tenant {
 }
 
 impl Inner {
+    fn page_fault(&self) -> std::sync::MutexGuard<'_, Option<PageFault>> {
+        self.page_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How an answer with these whole records fails, if it does.
+    fn fault_of(&self, records: &[Value]) -> Option<Fault> {
+        let fault = self.page_fault();
+        let PageFault { most, ids, fault } = fault.as_ref()?;
+        let is_named = |record: &Value| ids.iter().any(|id| record["log_id"] == id.as_str());
+        (records.len() > *most || records.iter().any(is_named)).then(|| fault.clone())
+    }
+
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,6 +14,7 @@ use super::{
     BYTES, CLIENT_ID, CLIENT_SECRET, DOMAIN, ExpiredIds, Inner, Issued, LARGEST_PAGE, Log, Options,
     SyntheticIds,
 };
+use crate::server::Fault;
 
 const DEFAULT_PAGE: usize = 50;
 const SEARCH_LIMIT: usize = 1_000;
@@ -131,7 +132,10 @@ pub(super) async fn logs(
     tokio::time::sleep(tenant.options.latency).await;
     let (is_allowed, limit_headers) = tenant.log().bucket.take(Utc::now());
     let mut response = if is_allowed {
-        tenant.read(&query, &headers)
+        match tenant.read(&query, &headers) {
+            Ok(response) => response,
+            Err(fault) => return fault.respond().await,
+        }
     } else {
         let message = "Global limit has been reached";
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -142,15 +146,20 @@ pub(super) async fn logs(
 }
 
 impl Inner {
-    fn read(&self, query: &HashMap<String, String>, headers: &HeaderMap) -> Response {
+    fn read(
+        &self,
+        query: &HashMap<String, String>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Fault> {
         let log = self.log();
         if let Some(refusal) = Self::refusal(&log, headers) {
-            return refusal;
+            return Ok(refusal);
         }
         let found = match query.get("from") {
             Some(from) if self.is_not_found(&log, from) => {
                 let status = StatusCode::NOT_FOUND;
-                return api_error(status, "Not Found", "Log not found", "inexistent_log");
+                let (error, message) = ("Not Found", "Log not found");
+                return Ok(api_error(status, error, message, "inexistent_log"));
             }
             Some(from) => self.checkpoint(&log, from, query),
             None => search(&log, query, &self.options),
@@ -159,9 +168,15 @@ impl Inner {
             Ok(found) => found,
             Err(message) => {
                 let status = StatusCode::BAD_REQUEST;
-                return api_error(status, "Bad Request", &message, "invalid_query_string");
+                let (error, code) = ("Bad Request", "invalid_query_string");
+                return Ok(api_error(status, error, &message, code));
             }
         };
+        let is_whole = !query.contains_key("fields") || self.options.ignores_fields;
+        let whole = body.as_array().filter(|_| is_whole);
+        if let Some(fault) = whole.and_then(|records| self.fault_of(records)) {
+            return Err(fault);
+        }
         let bytes = body.as_array().into_iter().flatten().map(bytes_of).sum();
         let mut response = match bytes {
             0 => json_answer(StatusCode::OK, &body),
@@ -173,7 +188,7 @@ impl Inner {
             let link = HeaderValue::from_str(&link).expect("a header's value");
             response.headers_mut().insert("link", link);
         }
-        response
+        Ok(response)
     }
 
     /// The answer to a request whose token does not allow it; `None` if it is allowed.
@@ -267,12 +282,18 @@ pub(super) async fn one(
     if let Some(answer) = tenant.log_faults.answer().await {
         return answer;
     }
-    let log = tenant.log();
-    if let Some(refusal) = Inner::refusal(&log, &headers) {
-        return refusal;
-    }
-    if let Some(record) = log.records.get(&id) {
-        return padded(record, bytes_of(record));
+    let found = {
+        let log = tenant.log();
+        if let Some(refusal) = Inner::refusal(&log, &headers) {
+            return refusal;
+        }
+        log.records.get(&id).cloned()
+    };
+    if let Some(record) = found {
+        return match tenant.fault_of(std::slice::from_ref(&record)) {
+            Some(fault) => fault.respond().await,
+            None => padded(&record, bytes_of(&record)),
+        };
     }
     let status = StatusCode::NOT_FOUND;
     api_error(status, "Not Found", "Log not found", "inexistent_log")

@@ -1,0 +1,243 @@
+//! Pages of Auth0's log that fail each time: because they are too heavy, or because of one record.
+
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+use simulator::tenant::Options;
+use simulator::{Fault, FunctionsHost};
+
+use crate::world::{FUNCTION, World, minutes_ago, numbers};
+
+/// The most runs until the record at fault stands alone.
+const RUNS: usize = 16;
+
+/// A process that makes one run after another.
+struct Process {
+    world: World,
+    host: FunctionsHost,
+}
+
+impl Process {
+    async fn start() -> Self {
+        let world = world().await;
+        let host = world.host().await;
+        Self { world, host }
+    }
+
+    /// Makes a run and returns its report, whether it failed or not.
+    async fn run(&self) -> Value {
+        let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
+        let simulator::host::Received { body, .. } = self.host.send(FUNCTION, timer).await.unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        answer["ReturnValue"][0].clone()
+    }
+
+    /// Makes runs until one has caught up.
+    async fn run_to_the_end(&self) {
+        for _ in 0..RUNS {
+            let report = self.run().await;
+            if report["errors"] == json!([]) {
+                assert_eq!(report["caught_up"], true, "{report}");
+                return;
+            }
+        }
+        panic!("it is not at the end: {:?}", self.host.lines());
+    }
+
+    /// The descriptions of the rows with these ids.
+    fn descriptions(&self, ids: &[String]) -> Vec<String> {
+        let rows = self.world.table().rows;
+        let rows = rows
+            .iter()
+            .filter(|row| ids.iter().any(|id| row["log_id_s"] == **id));
+        rows.map(|row| {
+            let description = row.get("description_s").and_then(Value::as_str);
+            description.unwrap_or_default().to_owned()
+        })
+        .collect()
+    }
+}
+
+async fn world() -> World {
+    let mut world = World::with(Options {
+        token_events: false,
+        ..Options::default()
+    })
+    .await;
+    world.set("START_FROM", "6h");
+    world
+}
+
+/// Adds records, a second apart, and returns their ids.
+fn add(world: &World, count: usize, first: DateTime<Utc>) -> Vec<String> {
+    let times = (0..).map(|n| first + Duration::seconds(n)).take(count);
+    let add = |time| {
+        let record = json!({"date": time, "type": "s"});
+        world.tenant.add(record, time)
+    };
+    times.map(add).collect()
+}
+
+fn page_with(status: u16) -> Fault {
+    Fault::answer(status, "<html>Blocked by policy</html>")
+}
+
+fn redirect() -> Fault {
+    Fault::Answer {
+        status: 302,
+        headers: vec![("location", "https://proxy.example/blocked".into())],
+        body: "".into(),
+    }
+}
+
+#[tokio::test]
+async fn of_a_log_whose_pages_are_too_heavy_fewer_records_are_asked_for_in_the_same_run() {
+    for fault in [
+        Fault::answer(500, ""),
+        Fault::answer(502, ""),
+        Fault::answer(504, ""),
+        Fault::answer(524, ""),
+        Fault::answer(408, ""),
+        Fault::Drop,
+    ] {
+        let world = world().await;
+        add(&world, 150, minutes_ago(50));
+        world.tenant.fail_pages(20, &[], fault.clone());
+        let before = world.tenant.log_requests();
+        let report = world.poll().await;
+        assert_eq!(numbers(&report, ["delivered"]), [150], "{fault:?}");
+        world.assert_all_landed_once();
+        // 25 pages of six records and what ends the log, three pages that failed, and what a first run
+        // asks for besides. The HTTP client sends once more what gets no answer.
+        let requests = world.tenant.log_requests() - before;
+        let most = if matches!(fault, Fault::Drop) { 40 } else { 32 };
+        assert!(requests <= most, "{fault:?}: {requests}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_log_whose_pages_are_blocked_fewer_records_are_asked_for_in_the_next_runs() {
+    for fault in [page_with(403), page_with(200), page_with(451), redirect()] {
+        let process = Process::start().await;
+        add(&process.world, 150, minutes_ago(50));
+        process.world.tenant.fail_pages(20, &[], fault.clone());
+        process.run_to_the_end().await;
+        process.world.assert_all_landed_once();
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_passed_and_its_row_says_so() {
+    for fault in [
+        page_with(403),
+        page_with(200),
+        page_with(451),
+        redirect(),
+        Fault::answer(500, ""),
+    ] {
+        let process = Process::start().await;
+        let ids = add(&process.world, 30, minutes_ago(120));
+        let poison = &ids[9..10];
+        process
+            .world
+            .tenant
+            .fail_pages(usize::MAX, poison, fault.clone());
+        process.run_to_the_end().await;
+        process.world.assert_all_landed_once();
+        let said = process.descriptions(poison);
+        assert!(
+            said[0].starts_with("auth0-poller could not read this record"),
+            "{fault:?}: {said:?}"
+        );
+        let told = format!("the record {} cannot be read (", poison[0]);
+        let lines = process.host.lines();
+        let lines = lines.iter().filter(|it| it.text.contains(&told));
+        assert_eq!(lines.count(), 1);
+        // What comes later is read as if nothing had happened.
+        add(&process.world, 150, minutes_ago(30));
+        let report = process.run().await;
+        assert_eq!(numbers(&report, ["delivered"]), [150], "{report}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_follow_each_other_and_cannot_be_read_are_all_passed() {
+    let process = Process::start().await;
+    let ids = add(&process.world, 30, minutes_ago(120));
+    let poison = &ids[9..14];
+    process
+        .world
+        .tenant
+        .fail_pages(usize::MAX, poison, page_with(403));
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
+    let said = process.descriptions(poison);
+    let is_marker = |it: &String| it.starts_with("auth0-poller could not read this record");
+    assert_eq!(said.iter().filter(|it| is_marker(it)).count(), 5);
+}
+
+#[tokio::test]
+async fn a_record_is_not_passed_before_it_has_waited_for_an_hour() {
+    let process = Process::start().await;
+    let ids = add(&process.world, 30, minutes_ago(50));
+    process
+        .world
+        .tenant
+        .fail_pages(usize::MAX, &ids[9..10], page_with(403));
+    for _ in 0..RUNS {
+        let report = process.run().await;
+        assert_ne!(report["errors"], json!([]), "{report}");
+    }
+    assert_eq!(process.world.arrivals().landed(), ids[..9]);
+    // Only the page itself is asked for.
+    let before = process.world.tenant.log_requests();
+    process.run().await;
+    assert_eq!(process.world.tenant.log_requests() - before, 1);
+    process.world.tenant.stop_failing_pages();
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
+}
+
+/// The worst outage: what a search shows, and an empty page, can be read, and no record.
+#[tokio::test]
+async fn where_no_record_can_be_read_none_is_passed() {
+    for (fault, runs, most) in [(page_with(403), 10, 8), (Fault::answer(500, ""), 2, 13)] {
+        let process = Process::start().await;
+        let ids = add(&process.world, 30, minutes_ago(120));
+        process.run_to_the_end().await;
+        let later = add(&process.world, 30, minutes_ago(90));
+        process.world.tenant.fail_pages(0, &[], fault);
+        // At most one record is asked for in the end.
+        for _ in 0..runs {
+            let before = process.world.tenant.log_requests();
+            let report = process.run().await;
+            assert_eq!(numbers(&report, ["delivered"]), [0], "{report}");
+            let requests = process.world.tenant.log_requests() - before;
+            assert!(requests <= most, "{requests}");
+        }
+        assert_eq!(process.world.arrivals().landed(), ids);
+        process.world.tenant.stop_failing_pages();
+        process.run_to_the_end().await;
+        process.world.assert_all_landed_once();
+        let said = process.descriptions(&later);
+        assert!(said.iter().all(String::is_empty), "{said:?}");
+    }
+}
+
+/// Nothing shows that the fault is in it.
+#[tokio::test]
+async fn the_last_record_of_the_log_is_not_passed_until_another_is_read() {
+    let process = Process::start().await;
+    let ids = add(&process.world, 3, minutes_ago(120));
+    process
+        .world
+        .tenant
+        .fail_pages(usize::MAX, &ids[2..], page_with(403));
+    for _ in 0..RUNS {
+        let report = process.run().await;
+        assert_ne!(report["errors"], json!([]), "{report}");
+    }
+    assert_eq!(process.world.arrivals().landed(), ids[..2]);
+    add(&process.world, 1, minutes_ago(5));
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
+}
