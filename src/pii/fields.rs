@@ -1,12 +1,16 @@
 //! What the name of a field says about personal data. Nothing but the name is considered here.
 //!
 //! The names are those that Auth0's log streams treat as personal, those of its user profiles, of
-//! `OpenID` Connect's standard claims and of SCIM, in any spelling: `user_name`, `userName`.
+//! `OpenID` Connect's standard claims, of SCIM and of directories, in any spelling: `user_name`,
+//! `userName`.
 
 use std::sync::LazyLock;
 
 use super::Kind;
-use super::names::{ends_with_ip, is_claim, is_fixed, known, tells_a_thing, tells_a_user};
+use super::names::{
+    ends_with_ip, is_claim, is_fixed, is_identifier, known, of_identifier, tells_a_thing,
+    tells_a_user,
+};
 use crate::json::unescape_lossy;
 use crate::table::catalogue::catalogue;
 
@@ -27,6 +31,8 @@ pub(super) enum Field {
     Somebody,
     /// The same, but a user name if it looks like none of these.
     Login,
+    /// The same, but of this kind if the object is about a user: its name means something else elsewhere.
+    OfUser(Kind),
     /// The name of whatever the object is about.
     Name,
     /// The id of whatever the object is about.
@@ -60,19 +66,23 @@ pub(super) enum Field {
     Word,
 }
 
-use Field::{Coordinate, Country, Login, LooksLike, Name, Of, Open, Somebody, Town};
+use Field::{Coordinate, Country, Login, LooksLike, Name, Of, OfUser, Open, Somebody, Town};
 
 impl Field {
     /// Judges a name whose escapes are resolved.
     fn named(name: &str) -> Self {
         match Self::of_word(name) {
+            Open if is_identifier(name) => of_identifier(name),
             // The last part decides where a name has a namespace, as claims do, or begins with the names
             // of enclosing objects. It is not SCIM's `value`, as in `emails[type eq "work"].value`, nor
             // a list index, as in `/emails/0`.
             Open => last_part(name).map_or(Open, |part| match Self::of_word(part) {
                 it @ (Of(_) | LooksLike(_) | Somebody | Login) => it,
+                it @ (OfUser(_) | Name) if is_claim(name) => it,
+                // A short one may be that of anything: `device.sn`.
+                OfUser(_) => Somebody,
                 // A bare `name` may be that of a role; `displayName` and the like are a person's.
-                Name if is_claim(name) || !part.eq_ignore_ascii_case("name") => Name,
+                Name if part.len() > "name".len() => Name,
                 _ => Open,
             }),
             field => field,
@@ -89,7 +99,7 @@ impl Field {
 
     /// Whether such a name, given in a member beside a value, tells what the value is.
     pub fn says_what_a_value_is(self) -> bool {
-        let is_about_a_user = matches!(self, Somebody | Login | Name | Self::User);
+        let is_about_a_user = matches!(self, Somebody | OfUser(_) | Login | Name | Self::User);
         let is_about_a_place = matches!(self, Self::Place | Country | Town | Coordinate);
         let may_name_somebody = matches!(self, Self::Path | Self::Search);
         self.tells_a_kind() || is_about_a_user || is_about_a_place || may_name_somebody

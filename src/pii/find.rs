@@ -5,12 +5,13 @@ use std::cell::OnceCell;
 use super::Kind;
 use super::fields::Field;
 use super::found::{Found, Value, is_personal};
-use super::key::{Group, ip};
+use super::key::Group;
+use super::kinds::{is_read_on, kind, may_be_blocked, of_user};
 use super::looks::{
-    addresses, is_call_about_blocked, is_call_about_users, is_link, is_phone, is_word,
-    kind_by_looks, may_have_form, may_name_somebody,
+    addresses, is_call_about_blocked, is_call_about_users, is_link, kind_by_looks, may_have_form,
+    may_name_somebody,
 };
-use super::method::{Method, Policy};
+use super::method::Policy;
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens};
 use super::queries::{begins_a_form, by_looks, decoded, of_decoded_search, of_form, of_path};
@@ -29,70 +30,6 @@ pub(super) const BLOCKED: u32 = u32::MAX - 1;
 
 /// How many of the last values are searched for an equal one, so that it is not treated twice.
 const REMEMBERED: usize = 16;
-
-/// Whether the content of a string with this role is read, since the string is not personal as a whole.
-pub(super) fn is_read_on(policy: &Policy, role: Role, value: &str) -> bool {
-    match role {
-        Role::Fixed | Role::Name | Role::Id => false,
-        // It is left out as a whole.
-        Role::Coordinate => policy.method(Kind::Location).is_none(),
-        Role::Word => !is_word(value),
-        _ => kind(policy, role, value).is_none(),
-    }
-}
-
-/// The kind of personal data that a value is by its role, if the policy treats that kind.
-pub(super) fn kind(policy: &Policy, role: Role, value: &str) -> Option<Kind> {
-    let is_wanted = |kind: &Kind| policy.method(*kind).is_some();
-    let has_json = || {
-        let mut parts = nested::parts(value).into_iter();
-        nested::may_have_json(value) && parts.any(|it| matches!(it, Part::Json(_)))
-    };
-    let kind = match role {
-        Role::Personal(kind) => Some(kind),
-        Role::LooksLike(kind) => looks_like(kind, value),
-        Role::Somebody => kind_by_looks(value),
-        // A user name may look like an e-mail address. A string that contains JSON is no user name: the
-        // JSON says whom it names.
-        Role::Login => kind_by_looks(value)
-            .filter(|it| *it != Kind::Email || is_wanted(it))
-            .or_else(|| (!has_json()).then_some(Kind::Username)),
-        Role::SomebodyBelow(kind) => kind_by_looks(value)
-            .filter(is_wanted)
-            .or_else(|| looks_like(kind, value)),
-        Role::Below(kind, own) => Some(own)
-            .filter(is_wanted)
-            .or_else(|| looks_like(kind, value)),
-        Role::Town => Some(Kind::Location),
-        // The string may instead contain JSON, or be a URL to redirect to.
-        Role::Place => {
-            let is_other = is_link(value) || has_json();
-            (!is_other).then_some(Kind::Location)
-        }
-        Role::Country => {
-            let is_kept = policy.method(Kind::Location) == Some(Method::Truncate);
-            (!is_kept).then_some(Kind::Location)
-        }
-        _ => None,
-    };
-    kind.filter(is_wanted)
-}
-
-/// Whether a value may name a blocked user: it looks like nothing else and contains no JSON.
-pub(super) fn may_be_blocked(value: &str) -> bool {
-    kind_by_looks(value).is_none() && !nested::may_have_json(value)
-}
-
-/// Returns `kind` if the value looks like it.
-fn looks_like(kind: Kind, value: &str) -> Option<Kind> {
-    let is_like = match kind {
-        Kind::Phone => is_phone(value),
-        Kind::Ip => ip(value).is_some(),
-        Kind::Location => true,
-        _ => kind_by_looks(value).is_some_and(|it| Group::of(it) == Group::of(kind)),
-    };
-    is_like.then_some(kind)
-}
 
 /// Reads a record into pieces and finds the personal data that the policy treats; `None` if there is
 /// none.
@@ -221,15 +158,14 @@ impl<'p> Finder<'p> {
 
     fn number(&mut self, place: &Piece, number: &str, piece: Option<usize>) -> Reading {
         let (role, object) = (place.role, place.object);
-        if role == Role::Name {
-            self.name(object, self.policy.kind_of_name(), number, piece);
+        if let Some(kind) = kind(self.policy, role, number) {
+            return self.noted(kind, number);
         }
-        match kind(self.policy, role, number) {
-            Some(kind) => return self.noted(kind, number),
-            None if role == Role::Somebody => {
-                self.name(BLOCKED, Kind::Username, number, piece);
-            }
-            None => {}
+        if let Some(kind) = of_user(self.policy, role, number) {
+            self.name(object, kind, number, piece);
+        }
+        if role == Role::Somebody {
+            self.name(BLOCKED, Kind::Username, number, piece);
         }
         Reading::Open
     }
@@ -277,13 +213,6 @@ impl<'p> Finder<'p> {
         }
         let value = &*unescape_lossy(raw);
         match role {
-            Role::Name => {
-                let kind = self.policy.kind_of_name();
-                self.name(object, kind, value, piece);
-            }
-            Role::Id if kind_by_looks(value) == Some(Kind::UserId) => {
-                self.name(object, Kind::UserId, value, piece);
-            }
             Role::Path => {
                 self.is_call_about_users |= place.is_of_call && is_call_about_users(value);
                 if place.is_of_call && is_call_about_blocked(value) {
@@ -302,18 +231,24 @@ impl<'p> Finder<'p> {
         let may_have_addresses = match role {
             // Also if the whole string is a user name.
             Role::Login => kind_by_looks(value).is_none(),
-            Role::Somebody | Role::SomebodyBelow(_) | Role::LooksLike(Kind::Email) => {
-                kind.is_none()
-            }
+            Role::Somebody
+            | Role::InUser
+            | Role::OfUser(_)
+            | Role::SomebodyBelow(_)
+            | Role::LooksLike(Kind::Email) => kind.is_none(),
             _ => false,
         };
         if may_have_addresses {
-            for address in addresses(value) {
+            let is_page = |it: &&str| role == Role::InUser && is_link(it);
+            for address in addresses(value).filter(|it| !is_page(it)) {
                 self.note(Kind::Email, address);
             }
         }
         if let Some(kind) = kind {
             return self.noted(kind, value);
+        }
+        if let Some(kind) = of_user(self.policy, role, value) {
+            self.name(object, kind, value, piece);
         }
         if role == Role::Somebody && may_be_blocked(value) {
             self.name(BLOCKED, Kind::Username, value, piece);
@@ -325,7 +260,10 @@ impl<'p> Finder<'p> {
     fn parts(&mut self, role: Role, field: Field, value: &str) -> Reading {
         // A path, and what may be a name as a whole, is not rewritten in parts.
         let is_aside = matches!(role, Role::Path | Role::Name | Role::Id);
-        let may_be_form = matches!(role, Role::Open | Role::Search | Role::Name | Role::Id);
+        let may_be_form = matches!(
+            role,
+            Role::Open | Role::InUser | Role::Search | Role::Name | Role::Id
+        );
         if may_be_form && may_have_form(value) {
             of_form(self.policy, value, |kind, value| self.searched(kind, value));
         }

@@ -7,6 +7,8 @@ use super::key::{CLIENTS, ip, mail_domain, trimmed};
 
 /// The fewest digits of a phone number.
 pub(super) const SHORTEST_PHONE: usize = 7;
+/// What may stand before an address, with a colon between: as in Entra's `proxyAddresses`.
+const SCHEMES: [&str; 4] = ["smtp", "sip", "mailto", "xmpp"];
 /// Prefixes of the API paths in which users choose no segment but the one that names them: of the
 /// Management API, of client registration, and of SCIM.
 pub(super) const CALLS: [&str; 4] = ["/api/v2/", "/v2/", "/oidc/", "/scim/v2/"];
@@ -67,11 +69,24 @@ pub(super) fn is_word(value: &str) -> bool {
 }
 
 /// The e-mail addresses in a text with several, or with other words: `Ada <ada@example.com>,
-/// bo@example.com`.
+/// SMTP:bo@example.com`.
 pub(super) fn addresses(text: &str) -> impl Iterator<Item = &str> {
     let is_between = |it: char| it.is_whitespace() || ",;<>()\"".contains(it);
     text.split(is_between)
+        .map(|it| after_scheme(it).unwrap_or(it))
         .filter(|it| mail_domain(it).is_some())
+}
+
+/// Whether a scheme stands before an address.
+pub(super) fn has_scheme(value: &str) -> bool {
+    after_scheme(trimmed(value)).is_some()
+}
+
+/// An address without the scheme before it; `None` if there is none.
+pub(super) fn after_scheme(value: &str) -> Option<&str> {
+    let (scheme, address) = value.split_once(':')?;
+    let is_known = SCHEMES.iter().any(|it| it.eq_ignore_ascii_case(scheme));
+    is_known.then_some(address)
 }
 
 /// The segments of an API path after its prefix.

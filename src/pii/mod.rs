@@ -16,6 +16,7 @@ mod fields_only;
 mod find;
 mod found;
 mod key;
+mod kinds;
 mod looks;
 mod method;
 mod names;

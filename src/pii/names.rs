@@ -3,8 +3,8 @@
 
 use super::Kind;
 use super::fields::Field::{
-    self, Body, Coordinate, Country, Details, Id, Label, Login, LooksLike, Name, Of, Open, Path,
-    Place, Search, Somebody, Thing, Town, User, Value, Word,
+    self, Body, Coordinate, Country, Details, Id, Label, Login, LooksLike, Name, Of, OfUser, Open,
+    Path, Place, Search, Somebody, Thing, Town, User, Value, Word,
 };
 
 /// Looks a name up among the known ones, and then as that of several values: `nicknames`, `home_addresses`.
@@ -46,6 +46,7 @@ fn known_as_it_is(word: &str) -> Field {
             "cityname" | "continentcode" => Town,
             "clientid" => Word,
             "clientip" => Of(Kind::Ip),
+            "cn" | "commonname" => Name,
             "claim" => Label,
             "current" => Value,
             "countryname" | "countrycode" | "countrycode3" => Country,
@@ -53,13 +54,13 @@ fn known_as_it_is(word: &str) -> Field {
             _ => Open,
         },
         b'd' => match word {
-            "displayname" => Name,
+            "displayname" | "dn" => Name,
             "details" => Details,
             _ => Open,
         },
         b'e' => match word {
             "email" | "emails" | "emailaddress" | "emailaddresses" => Of(Kind::Email),
-            "externalid" => Of(Kind::UserId),
+            "externalid" | "edupersontargetedid" | "edupersonuniqueid" => Of(Kind::UserId),
             _ => Open,
         },
         b'f' => match word {
@@ -89,6 +90,7 @@ fn known_as_it_is(word: &str) -> Field {
             "identifier" => Somebody,
             // In the steps of a log-in: the user's id without the connection.
             "identity" => Of(Kind::UserId),
+            "imaddress" | "imaddresses" => LooksLike(Kind::Email),
             "integration" | "integrations" => Thing,
             _ => Open,
         },
@@ -100,28 +102,29 @@ fn known_as_it_is(word: &str) -> Field {
             "locationinfo" | "location" => Place,
             "label" => Label,
             "latitude" | "longitude" => Coordinate,
-            "login" => Somebody,
+            "login" => OfUser(Kind::Username),
             "loginhint" => Login,
             "logstream" | "logstreams" => Thing,
             _ => Open,
         },
         b'm' => match word {
             "manager" | "member" | "members" => Somebody,
-            "mail" => LooksLike(Kind::Email),
+            "mailnickname" => Of(Kind::Username),
             "mobile" => LooksLike(Kind::Phone),
             "method" => Word,
             _ => Open,
         },
         b'n' => match word {
             "name" => Name,
-            "nameid" | "nameidentifier" => Of(Kind::UserId),
+            "nameid" | "nameidentifier" | "nameidattributes" => Of(Kind::UserId),
             "new" | "newvalue" => Value,
             // The second as Auth0 misspells it.
             "nickname" | "newuername" => Of(Kind::Username),
             _ => Open,
         },
         b'o' => match word {
-            "objectguid" | "objectidentifier" => Of(Kind::UserId),
+            "objectguid" | "objectidentifier" | "objectsid" => Of(Kind::UserId),
+            "oid" => OfUser(Kind::UserId),
             "old" | "oldvalue" => Value,
             "operations" => Body,
             "owner" | "owners" => Somebody,
@@ -135,6 +138,7 @@ fn known_as_it_is(word: &str) -> Field {
             "phone" | "phones" => Of(Kind::Phone),
             "preferredusername" => Of(Kind::Username),
             "profile" | "profiledata" => User,
+            "proxyaddress" | "proxyaddresses" => LooksLike(Kind::Email),
             "postalcode" | "postcode" => Of(Kind::Address),
             "previous" => Value,
             "prompt" | "prompts" | "permission" | "permissions" => Thing,
@@ -155,7 +159,7 @@ fn known_as_it_is(word: &str) -> Field {
             "sub" => Of(Kind::UserId),
             "sender" | "subject" => Somebody,
             "search" => Search,
-            "samaccountname" => Of(Kind::Username),
+            "sn" => OfUser(Kind::LastName),
             "sourceip" | "srcip" => Of(Kind::Ip),
             "scope" | "scopes" | "stage" | "state" | "status" | "strategy" | "strategytype" => Word,
             "sink" | "stats" => Thing,
@@ -169,9 +173,10 @@ fn known_as_it_is(word: &str) -> Field {
             _ => Open,
         },
         b'u' => match word {
+            "uid" | "uniquename" => OfUser(Kind::Username),
             "user" | "users" => Somebody,
             "userid" => Of(Kind::UserId),
-            "username" | "userprincipalname" | "upn" => Of(Kind::Username),
+            "username" | "upn" => Of(Kind::Username),
             "userinfo" | "usermetadata" | "userprofile" => User,
             _ => Open,
         },
@@ -206,13 +211,15 @@ fn ends(last: u8) -> &'static [(&'static str, Field)] {
         b'd' => &[("userid", Of(Kind::UserId))],
         b'e' => &[
             ("username", Of(Kind::Username)), ("loginname", Of(Kind::Username)), ("screenname", Of(Kind::Username)),
+            ("samaccountname", Of(Kind::Username)), ("userprincipalname", Of(Kind::Username)),
+            ("personprincipalname", Of(Kind::Username)), ("distinguishedname", Name),
             ("firstname", Of(Kind::FirstName)), ("givenname", Of(Kind::FirstName)),
             ("middlename", Of(Kind::FirstName)), ("forename", Of(Kind::FirstName)),
             ("lastname", Of(Kind::LastName)), ("familyname", Of(Kind::LastName)),
             ("surname", Of(Kind::LastName)), ("maidenname", Of(Kind::LastName)),
             ("phone", LooksLike(Kind::Phone)),
         ],
-        b'l' => &[("email", LooksLike(Kind::Email))],
+        b'l' => &[("mail", LooksLike(Kind::Email))],
         b'r' => &[
             ("phonenumber", Of(Kind::Phone)), ("mobilenumber", Of(Kind::Phone)),
             ("forwardedfor", Of(Kind::Ip)), ("ipaddr", Of(Kind::Ip)),
@@ -241,9 +248,35 @@ pub(super) fn ends_with_ip(name: &str) -> bool {
             .any(|it| !it.is_uppercase())
 }
 
-/// Whether a name is that of a directory's claim about a user: `…/identity/claims/name`.
+/// Whether a name is that of a directory's claim about a user: `…/identity/claims/name`, or of an
+/// attribute of SAML.
 pub(super) fn is_claim(name: &str) -> bool {
-    name.contains("/identity/claims/")
+    name.contains("/identity/claims/") || name.starts_with("urn:mace:dir:") || is_identifier(name)
+}
+
+/// Whether a name is an object identifier.
+pub(super) fn is_identifier(name: &str) -> bool {
+    name.starts_with(OID)
+}
+
+/// What is before the object identifier of an attribute, as SAML names it.
+const OID: &str = "urn:oid:";
+
+/// What an object identifier of X.500, LDAP or eduPerson says as the name of an attribute.
+///
+/// RFC 4519, RFC 4524, RFC 2798, <https://wiki.refeds.org/display/STAN/eduPerson>
+pub(super) fn of_identifier(name: &str) -> Field {
+    match name.strip_prefix(OID).unwrap_or_default() {
+        "2.5.4.3" | "2.16.840.1.113730.3.1.241" => Name,
+        "2.5.4.4" => Of(Kind::LastName),
+        "2.5.4.42" => Of(Kind::FirstName),
+        "2.5.4.9" | "2.5.4.16" | "2.5.4.17" => Of(Kind::Address),
+        "2.5.4.20" | "0.9.2342.19200300.100.1.20" | "0.9.2342.19200300.100.1.41" => Of(Kind::Phone),
+        "0.9.2342.19200300.100.1.1" | "1.3.6.1.4.1.5923.1.1.1.6" => Of(Kind::Username),
+        "0.9.2342.19200300.100.1.3" => Of(Kind::Email),
+        "1.3.6.1.4.1.5923.1.1.1.10" | "1.3.6.1.4.1.5923.1.1.1.13" => Of(Kind::UserId),
+        _ => Open,
+    }
 }
 
 /// Whether an object is about a user if it has a field of this name, given without punctuation.
@@ -260,6 +293,7 @@ pub(super) fn tells_a_user(word: &str) -> bool {
                 | "nickname"
                 | "phonenumber"
                 | "username"
+                | "userprincipalname"
         )
 }
 

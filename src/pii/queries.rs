@@ -5,9 +5,9 @@ use std::cell::LazyCell;
 
 use super::Kind;
 use super::fields;
-use super::find::kind;
 use super::key::ip;
-use super::looks::{is_call_about_blocked, kind_by_looks, may_have_form};
+use super::kinds::kind;
+use super::looks::{after_scheme, is_call_about_blocked, kind_by_looks, may_have_form};
 use super::method::Policy;
 use super::terms::{has_name, of_search, spaced};
 use super::view::{ROUNDS, View};
@@ -74,7 +74,11 @@ pub(super) fn of_form(policy: &Policy, text: &str, mut note: impl FnMut(Option<K
             // The value may be a list.
             for value in value_alone(value).split(',') {
                 let value = decoded(trimmed_of_signs(role, value));
-                for value in [&*value, &value.replace('+', " ")] {
+                let value = match role {
+                    Role::Personal(_) => &*value,
+                    _ => after_scheme(&value).unwrap_or(&value),
+                };
+                for value in [value, &value.replace('+', " ")] {
                     if let Some(kind) = kind(policy, role, value) {
                         note(Some(kind), value);
                     }

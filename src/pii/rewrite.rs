@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use super::Kind;
 use super::fields::{self, Field};
-use super::find::{self, BLOCKED, SEARCH, is_read_on, may_be_blocked};
+use super::find::{BLOCKED, SEARCH};
 use super::found::Found;
-use super::looks::{CALLS, is_word, kind_by_looks};
+use super::kinds::{self, is_read_on, may_be_blocked, of_user};
+use super::looks::{CALLS, is_word};
 use super::method::{Method, Policy};
 use super::nested::{self, Part};
 use super::pieces::{Piece, Reading, pieces, tokens, written};
@@ -162,15 +163,24 @@ impl Writer<'_> {
             Role::Somebody if form == Form::Scalar && self.is_blocked(&unescape_lossy(raw)) => {
                 Kind::Username
             }
+            Role::OfUser(_) if is_user_s() && form == Form::Scalar => {
+                match of_user(self.policy, role, &unescape_lossy(raw)) {
+                    Some(kind) => kind,
+                    None => return false,
+                }
+            }
+            Role::OfUser(kind) if is_user_s() && form == Form::List => kind,
             Role::LooksLike(_)
             | Role::Somebody
+            | Role::InUser
+            | Role::OfUser(_)
             | Role::Login
             | Role::SomebodyBelow(_)
             | Role::Below(..)
             | Role::Place
                 if form == Form::Scalar =>
             {
-                match find::kind(self.policy, role, &unescape_lossy(raw)) {
+                match kinds::kind(self.policy, role, &unescape_lossy(raw)) {
                     Some(kind) => kind,
                     None => return false,
                 }
@@ -179,7 +189,10 @@ impl Writer<'_> {
             Role::Personal(Kind::Address) => Kind::Address,
             Role::Personal(kind) if form != Form::Object => kind,
             Role::Name if is_user_s() && form != Form::Object => self.policy.kind_of_name(),
-            Role::Id if is_user_s() && is_user_id(&unescape_lossy(raw)) => Kind::UserId,
+            Role::Id if is_user_s() => match of_user(self.policy, role, &unescape_lossy(raw)) {
+                Some(kind) => kind,
+                None => return false,
+            },
             _ => return false,
         };
         method(kind) == Some(Method::Drop)
@@ -258,14 +271,13 @@ impl Writer<'_> {
 
     /// The kind of a value inside a string, if the policy treats it.
     fn kind(&self, piece: &Piece, value: &str) -> Option<Kind> {
-        let is_user_s = || self.is_user_s(piece.object);
+        let of_user = || of_user(self.policy, piece.role, value);
         let kind = match piece.role {
-            Role::Name if is_user_s() => self.policy.kind_of_name(),
-            Role::Id if is_user_s() && is_user_id(value) => Kind::UserId,
-            Role::Somebody if self.is_blocked(value) => Kind::Username,
-            role => return find::kind(self.policy, role, value),
+            Role::Somebody if self.is_blocked(value) => Some(Kind::Username),
+            Role::Name | Role::Id | Role::OfUser(_) if self.is_user_s(piece.object) => of_user(),
+            role => return kinds::kind(self.policy, role, value),
         };
-        self.policy.method(kind).map(|_| kind)
+        kind.filter(|it| self.policy.method(*it).is_some())
     }
 
     /// The path of a request. A user must not be able to hide an endpoint by taking its name. So in a
@@ -421,7 +433,3 @@ const ATTRIBUTES: [&str; 20] = [
     "userType",
     "x509Certificates",
 ];
-
-fn is_user_id(value: &str) -> bool {
-    kind_by_looks(value) == Some(Kind::UserId)
-}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::Kind;
 use super::fields::{self, Field};
-use super::find::kind;
+use super::kinds::kind;
 use super::method::Policy;
 use super::queries::by_looks;
 use super::view::without_escapes;

@@ -1,3 +1,4 @@
+mod directories;
 mod escapes;
 mod fields;
 mod labels;

@@ -21,6 +21,11 @@ pub(super) enum Role {
     LooksLike(Kind),
     /// Personal, of the kind that it looks like, if any.
     Somebody,
+    /// The same in a user's object, under a name that says nothing: it may also be a form.
+    InUser,
+    /// The same as `Somebody`, but of this kind if it looks like no other, and the object that it is in is
+    /// about a user.
+    OfUser(Kind),
     /// The same, but a user name if it looks like no kind.
     Login,
     /// The same as `Somebody` inside a value of this kind: of this kind if it looks like it and like no
@@ -75,6 +80,8 @@ struct Frame {
     /// What its name says.
     field: Field,
     subject: Subject,
+    /// Whether it is a user's by its name, or is in such an object and not about anything else.
+    is_user_s: bool,
     /// The kind that its name or one around it tells: what looks like a value of this kind is one.
     below: Option<Kind>,
     /// Its number, counted from the beginning of the record.
@@ -89,6 +96,16 @@ struct Frame {
 impl Frame {
     fn is_list(&self) -> bool {
         self.container == Container::List
+    }
+
+    /// The role of a value in it whose name says this.
+    fn role(&self, field: Field) -> Role {
+        match role(field) {
+            Role::Open if self.is_user_s && !matches!(field, Field::Thing | Field::Body) => {
+                Role::InUser
+            }
+            role => role,
+        }
     }
 }
 
@@ -210,7 +227,7 @@ impl Walk {
             (Subject::Place, Field::Of(kind) | Field::LooksLike(kind)) => {
                 Role::Below(Kind::Location, kind)
             }
-            _ => role(self.next),
+            _ => frame.role(self.next),
         };
         self.role = below(frame.below, own);
         name.is_common
@@ -222,7 +239,7 @@ impl Walk {
             Some(list) if list.is_list() => match list.subject {
                 Subject::All(kind) => below(list.below, Role::Personal(kind)),
                 Subject::Place => below(list.below, role_in_place(list.field)),
-                _ => match role(list.field) {
+                _ => match list.role(list.field) {
                     Role::Id => Role::Open,
                     role => below(list.below, role),
                 },
@@ -249,21 +266,30 @@ impl Walk {
         };
         let owner = match field {
             Field::Name => self.object(),
+            Field::OfUser(_) if is_list => self.object(),
             _ => number,
         };
         let subject = match (above, field) {
             (Some(subject @ (Subject::All(_) | Subject::Place)), _) => subject,
             (_, Field::Of(kind @ Kind::Address)) => Subject::All(kind),
             (_, Field::Place) => Subject::Place,
-            (_, Field::Somebody | Field::Login | Field::User) => Subject::User,
+            (_, Field::Somebody | Field::Login | Field::User | Field::OfUser(Kind::Username)) => {
+                Subject::User
+            }
             (_, Field::Thing) => Subject::Thing,
             _ if container == Container::Record => Subject::Thing,
             _ => Subject::Unknown,
+        };
+        let is_user_s = match subject {
+            Subject::User => true,
+            Subject::Unknown => self.frames.last().is_some_and(|it| it.is_user_s),
+            _ => false,
         };
         self.frames.push(Frame {
             container,
             field,
             subject,
+            is_user_s,
             below: match field {
                 // The `address` of an e-mail object is not a postal address.
                 Field::Of(Kind::Address) => around.or(Some(Kind::Address)),
@@ -303,7 +329,7 @@ fn below(kind: Option<Kind>, own: Role) -> Role {
     };
     match own {
         Role::Open => Role::LooksLike(kind),
-        Role::Somebody | Role::Login => Role::SomebodyBelow(kind),
+        Role::Somebody | Role::InUser | Role::OfUser(_) | Role::Login => Role::SomebodyBelow(kind),
         Role::Personal(own) if own != kind => Role::Below(kind, own),
         Role::Place | Role::Town => Role::Below(kind, Kind::Location),
         own => own,
@@ -323,6 +349,7 @@ pub(super) fn role(field: Field) -> Role {
         Field::Of(kind) => Role::Personal(kind),
         Field::LooksLike(kind) => Role::LooksLike(kind),
         Field::Somebody => Role::Somebody,
+        Field::OfUser(kind) => Role::OfUser(kind),
         Field::Login => Role::Login,
         Field::Name => Role::Name,
         Field::Id => Role::Id,
