@@ -133,10 +133,17 @@ impl Judgement {
         place: Place::Elsewhere,
     };
 
-    /// Whether a string, a number or a list with this judgement is a secret.
+    /// Whether a string, a number or a list with this judgement is a secret, whatever it is.
     #[must_use]
     pub fn is_secret(self) -> bool {
         matches!(self.kind, NameKind::Secret | NameKind::Whole)
+    }
+
+    /// Whether a string or a number with this judgement, as written, is a secret.
+    #[must_use]
+    pub fn hides(self, value: &str) -> bool {
+        let is_code = || values::is_one_time_code(&json::unescape_lossy(value));
+        self.is_secret() || self.kind == NameKind::Code && is_code()
     }
 
     /// Whether everything in an object with this judgement is a secret.
@@ -193,6 +200,9 @@ impl Masker {
             NameKind::Open if parent.place == Place::Query && names::is_secret_parameter(name) => {
                 NameKind::Secret
             }
+            NameKind::Open if parent.place == Place::Body && names::is_of_code(name) => {
+                NameKind::Code
+            }
             kind => kind,
         };
         Judgement { kind, place }
@@ -205,7 +215,7 @@ impl Masker {
             return Cow::Borrowed(text);
         }
         match verdict.kind {
-            NameKind::Secret | NameKind::Whole => Cow::Borrowed(MASK),
+            _ if verdict.hides(text) => Cow::Borrowed(MASK),
             NameKind::Identity => Cow::Borrowed(text),
             _ => text::masked(self, verdict, text),
         }
@@ -225,7 +235,7 @@ impl Masker {
             let verdict = walk.step(token);
             match token {
                 Token::Text(text) => json::write(out, Token::Text(&self.text(verdict, text))),
-                Token::Number(_) if verdict.is_secret() => json::write(out, Token::Text(MASK)),
+                Token::Number(it) if verdict.hides(it) => json::write(out, Token::Text(MASK)),
                 _ => json::write(out, token),
             }
             if walk.is_over {
@@ -259,7 +269,7 @@ impl<'a> Iterator for Tokens<'a> {
                 Cow::Borrowed(text) => (Token::Text(text), None),
                 Cow::Owned(masked) => (token, Some(masked)),
             },
-            Token::Number(_) if verdict.is_secret() => (Token::Text(MASK), None),
+            Token::Number(it) if verdict.hides(it) => (Token::Text(MASK), None),
             _ => (token, None),
         })
     }

@@ -19,6 +19,8 @@ pub enum NameKind {
     Url,
     /// A query, or the body of a request.
     Form,
+    /// A secret, if it looks like a one-time code.
+    Code,
     /// A secret, unless it is an object.
     Secret,
     /// A secret, with everything in it.
@@ -164,6 +166,11 @@ pub fn is_secret_parameter(name: &str) -> bool {
         let name = letters(name, &mut tail);
         PARAMETERS.iter().any(|it| it.as_bytes() == name)
     }
+}
+
+/// Whether a member of that name, directly in a body, may be a one-time code.
+pub fn is_of_code(name: &str) -> bool {
+    letters(name, &mut [0; TAIL]) == b"code"
 }
 
 /// The last letters and digits of a name, in lower case.

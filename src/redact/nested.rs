@@ -82,11 +82,11 @@ fn by_parts(masker: Masker, verdict: Judgement, plain: &str) -> Cow<'_, str> {
         {
             let inner = walk.step(token);
             let (start, value, new) = match token {
-                Token::Text(text) if inner.is_secret() => {
+                Token::Text(text) if inner.hides(text) => {
                     (tokens.begin(), text, Cow::Owned(MASK.to_owned()))
                 }
                 Token::Text(text) => (tokens.begin(), text, masker.text(inner, text)),
-                Token::Number(number) if inner.is_secret() => {
+                Token::Number(number) if inner.hides(number) => {
                     (tokens.begin(), number, Cow::Owned(format!("\"{MASK}\"")))
                 }
                 Token::Key(name) => (tokens.begin(), name, Cow::Borrowed(name)),

@@ -1,3 +1,4 @@
+mod codes;
 mod detections;
 mod hostile;
 mod properties;

@@ -1,10 +1,10 @@
 //! Secrets that are recognised by their form: JSON Web Tokens, credentials after the scheme of an
-//! `Authorization` header, private keys.
+//! `Authorization` header, private keys, one-time codes.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc7519>, <https://www.rfc-editor.org/rfc/rfc9110#section-11.4>,
 //! <https://www.rfc-editor.org/rfc/rfc7468>
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -19,6 +19,11 @@ const LONGEST_LABEL: usize = 64;
 
 /// The characters of a header that are decoded to see whether it is an object.
 const LOOKED_AT: Range<usize> = 12..64;
+
+/// How many digits a one-time code has.
+const ONE_TIME: RangeInclusive<usize> = 4..=10;
+/// How many letters and digits a recovery code of Auth0 has.
+const RECOVERY: usize = 24;
 
 /// Finds signed and encrypted JSON Web Tokens: three parts or more of base64url, of which the first
 /// is the beginning of a JSON object.
@@ -142,6 +147,18 @@ fn is_credential(word: &[u8]) -> bool {
     word.len() >= LONG
         || has(|it| it.is_ascii_digit() || b"=+/_~".contains(it))
         || (has_inner_capital && has(u8::is_ascii_lowercase))
+}
+
+/// Whether a value is a one-time code as people type it, or a recovery code: not the name of an error, and
+/// not the source of an Action.
+pub fn is_one_time_code(value: &str) -> bool {
+    let value = value.trim();
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let is_typed = |it: u8| it.is_ascii_digit() || matches!(it, b' ' | b'-');
+    let begins = value.starts_with(|it: char| it.is_ascii_digit());
+    let is_recovery = |it: u8| it.is_ascii_digit() || it.is_ascii_uppercase();
+    begins && ONE_TIME.contains(&digits) && value.bytes().all(is_typed)
+        || value.len() == RECOVERY && digits > 0 && value.bytes().all(is_recovery)
 }
 
 /// Finds private keys in PEM, up to their end, or up to the end of the text if the key was cut.

@@ -241,7 +241,7 @@ impl<'a> Encoder<'a> {
                 text = self.masker.text(verdict, it);
                 Token::Text(&text)
             }
-            Token::Number(_) if verdict.is_secret() => Token::Text(MASK),
+            Token::Number(it) if verdict.hides(it) => Token::Text(MASK),
             value => value,
         };
         let Some(value) = fitting(column, value, self.api) else {
