@@ -225,7 +225,7 @@ impl Bus {
     }
 
     /// Makes one call, in which refused credentials are replaced once. Returns the answer, and the
-    /// secrets of the credentials that the request was signed with.
+    /// secrets of the request.
     async fn call(
         &self,
         action: Action,
@@ -233,18 +233,18 @@ impl Bus {
         deadline: Deadline,
     ) -> Result<(Answer, Vec<SecretString>), EventBridgeError> {
         let mut credential = self.credential(deadline).await?;
-        let mut answer = self.send(action, body, &credential, deadline).await?;
+        let (mut answer, mut secrets) = self.send(action, body, &credential, deadline).await?;
         if answer.status != StatusCode::OK
             && self.credentials.are_renewed()
             && AwsRefusal::of(&answer).about().is_credential()
         {
             self.credentials.forget(&credential).await;
             credential = self.credential(deadline).await?;
-            answer = self.send(action, body, &credential, deadline).await?;
+            (answer, secrets) = self.send(action, body, &credential, deadline).await?;
         }
         match answer.status {
-            StatusCode::OK => Ok((answer, secrets(&credential))),
-            _ => Err(self.refusal(action, &answer, &credential)),
+            StatusCode::OK => Ok((answer, secrets)),
+            _ => Err(self.refusal(action, &answer, &secrets)),
         }
     }
 
@@ -253,13 +253,14 @@ impl Bus {
         credential.map_err(|error| Box::new(error).into())
     }
 
+    /// Sends one request. Returns the answer, and the secrets of the request.
     async fn send(
         &self,
         action: Action,
         body: &Bytes,
         credential: &AwsCredential,
         deadline: Deadline,
-    ) -> Result<Answer, EventBridgeError> {
+    ) -> Result<(Answer, Vec<SecretString>), EventBridgeError> {
         let target = match action {
             Action::PutEvents => "AWSEvents.PutEvents",
             Action::DescribeEventBus => "AWSEvents.DescribeEventBus",
@@ -269,24 +270,26 @@ impl Bus {
             (TARGET, HeaderValue::from_static(target)),
         ]);
         let headers = sign(&self.url, headers, body, credential, SERVICE, &self.region)?;
+        let secrets = secrets(credential, &headers);
         let request = self.http.post(self.url.clone());
         let request = request.headers(headers).body(body.clone());
         let answer = http::send(request, deadline).await;
-        answer.map_err(|source| EventBridgeError::Send {
+        let answer = answer.map_err(|source| EventBridgeError::Send {
             host: self.host(),
             source,
-        })
+        });
+        Ok((answer?, secrets))
     }
 
     fn refusal(
         &self,
         action: Action,
         answer: &Answer,
-        credential: &AwsCredential,
+        secrets: &[SecretString],
     ) -> EventBridgeError {
         let host = self.host();
         let refusal = AwsRefusal::of(answer);
-        let said = refusal.said(&secrets(credential));
+        let said = refusal.said(secrets);
         let about = refusal.about();
         let is_other = matches!(
             &*refusal.code,

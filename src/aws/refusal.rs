@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>.
 
 use object_store::aws::AwsCredential;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -183,11 +184,22 @@ pub(crate) fn said(code: &str, message: &str, secrets: &[SecretString]) -> Strin
     http::excerpt(&text, &secrets)
 }
 
-/// The secret parts of a credential.
-pub(crate) fn secrets(credential: &AwsCredential) -> Vec<SecretString> {
-    let secrets = [Some(&credential.secret_key), credential.token.as_ref()];
-    let secrets = secrets.into_iter().flatten();
-    secrets.map(|it| it.as_str().into()).collect()
+/// The secret parts of a credential, and of the headers of a request that was signed with it.
+pub(crate) fn secrets(credential: &AwsCredential, headers: &HeaderMap) -> Vec<SecretString> {
+    let signature = headers.get(AUTHORIZATION).and_then(signature);
+    let secrets = [
+        Some(&*credential.secret_key),
+        credential.token.as_deref(),
+        signature,
+    ];
+    secrets.into_iter().flatten().map(Into::into).collect()
+}
+
+/// The signature in an `Authorization` header. It is good for five minutes and more.
+fn signature(header: &HeaderValue) -> Option<&str> {
+    let (_, after) = header.to_str().ok()?.split_once("Signature=")?;
+    let signature = after.split([',', ' ']).next()?;
+    Some(signature).filter(|it| !it.is_empty())
 }
 
 /// A code without the namespace before it, or the URL after it.
@@ -299,14 +311,22 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_secret_nor_the_session_token_is_quoted() {
+    fn neither_the_secret_nor_the_session_token_nor_the_signature_is_quoted() {
         let credential = AwsCredential {
             key_id: "AKIDEXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG".into(),
             token: Some("FwoGZXIvYXdzEJr".into()),
         };
-        let secrets = secrets(&credential);
-        for secret in ["wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEJr"] {
+        let authorization = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/eu-west-1/s3/aws4_request, \
+                             SignedHeaders=host, Signature=5d672d79c15b13162d9279b0855cfba6";
+        let headers =
+            HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(authorization))]);
+        let secrets = secrets(&credential, &headers);
+        for secret in [
+            "wJalrXUtnFEMI/K7MDENG",
+            "FwoGZXIvYXdzEJr",
+            "5d672d79c15b13162d9279b0855cfba6",
+        ] {
             let body = format!(r#"{{"__type":"X","message":"token {secret}"}}"#);
             let said = refusal(&[], &body).said(&secrets);
             assert_eq!(said, "(withheld: it repeats a credential)");

@@ -12,6 +12,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{HttpError, HttpRequest};
 use object_store::{CredentialProvider, Error, ObjectStoreExt as _};
 use reqwest::StatusCode;
+use secrecy::SecretString;
 use url::Url;
 
 use super::foreign::Tags;
@@ -117,25 +118,36 @@ impl CredentialProvider for Current {
 #[derive(Clone, Debug)]
 struct S3Refusals(Arc<Current>);
 
+/// What a request was signed with, and its secrets.
+struct Sent {
+    credential: Arc<AwsCredential>,
+    secrets: Vec<SecretString>,
+}
+
 impl Refusals for S3Refusals {
     type Refusal = S3Refusal;
-    type Secrets = Option<Arc<AwsCredential>>;
+    type Secrets = Option<Sent>;
 
-    fn secrets(&self, _: &HttpRequest) -> Option<Arc<AwsCredential>> {
-        self.0.in_use.get()
+    fn secrets(&self, request: &HttpRequest) -> Option<Sent> {
+        let credential = self.0.in_use.get()?;
+        let secrets = secrets(&credential, request.headers());
+        Some(Sent {
+            credential,
+            secrets,
+        })
     }
 
-    fn read(&self, answer: &Answer, sent: &Option<Arc<AwsCredential>>) -> S3Refusal {
+    fn read(&self, answer: &Answer, sent: &Option<Sent>) -> S3Refusal {
         let said = AwsRefusal::of(answer);
         let about = said.about();
         let again = match (said.again(), sent) {
-            (Again::Never, Some(sent)) if about.is_credential() => self.0.refuse(sent),
+            (Again::Never, Some(sent)) if about.is_credential() => self.0.refuse(&sent.credential),
             (again, _) => again,
         };
-        let secrets = sent.as_deref().map(secrets).unwrap_or_default();
+        let secrets = sent.as_ref().map_or(&[][..], |it| &it.secrets);
         S3Refusal {
             status: answer.status,
-            said: said.said(&secrets),
+            said: said.said(secrets),
             code: said.code,
             about,
             again,

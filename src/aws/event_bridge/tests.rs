@@ -57,7 +57,8 @@ fn refused(bus: &Bus, status: u16, body: &str) -> EventBridgeError {
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
-    bus.refusal(Action::PutEvents, &answer, &credential)
+    let secrets = secrets(&credential, &HeaderMap::new());
+    bus.refusal(Action::PutEvents, &answer, &secrets)
 }
 
 fn json(code: &str, message: &str) -> String {
@@ -165,12 +166,7 @@ fn a_clock_that_is_wrong_is_told_of_where_a_signature_is_refused() {
         headers,
         body: json("SignatureDoesNotMatch", "").into(),
     };
-    let credential = AwsCredential {
-        key_id: "k".into(),
-        secret_key: "s".into(),
-        token: None,
-    };
-    let error = bus.refusal(Action::PutEvents, &answer, &credential);
+    let error = bus.refusal(Action::PutEvents, &answer, &[]);
     let told = "; this machine's clock is 25 minutes behind the service's";
     assert!(error.to_string().ends_with(told), "{error}");
 }
@@ -188,10 +184,15 @@ fn what_is_said_is_told_without_the_secret_and_the_session_s_token() {
 async fn in_place_of_the_bus(
     answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
 ) -> Bus {
-    let service = move |sent: HeaderMap| async move {
-        let token = sent["x-amz-security-token"].to_str().unwrap();
-        answer(token)
-    };
+    let answer = move |sent: HeaderMap| answer(sent["x-amz-security-token"].to_str().unwrap());
+    in_its_place(answer).await
+}
+
+/// The same, with an answer to the headers of the request.
+async fn in_its_place<A: axum::response::IntoResponse>(
+    answer: impl Fn(HeaderMap) -> A + Clone + Send + Sync + 'static,
+) -> Bus {
+    let service = move |sent: HeaderMap| async move { answer(sent) };
     let router = Router::new().fallback(service);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -211,6 +212,68 @@ async fn a_success_that_repeats_the_request_is_told_without_the_session_s_token(
         assert!(told.contains("and something else"), "{told}");
         assert!(told.contains("withheld"), "{told}");
         assert!(!told.contains(TOKEN), "{told}");
+    }
+}
+
+/// What stands after `Signature=` in a header.
+fn signature(authorization: &str) -> &str {
+    authorization.split_once("Signature=").unwrap().1
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_the_request_is_told_without_its_signature() {
+    let sent = Arc::new(Mutex::new(String::new()));
+    for (status, form) in [
+        (200, "authorization: {}"),
+        (403, "<html>authorization: {}</html>"),
+        (403, r#"{"message":"no {}"}"#),
+        (502, "Signature={}"),
+    ] {
+        let kept = Arc::clone(&sent);
+        let echo = in_its_place(move |headers| {
+            let authorization = headers["authorization"].to_str().unwrap();
+            signature(authorization).clone_into(&mut kept.lock().unwrap());
+            let is_whole = !form.starts_with("Signature");
+            let echoed = if is_whole {
+                authorization
+            } else {
+                signature(authorization)
+            };
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, form.replace("{}", echoed))
+        });
+        // A bus whose keys are a user's, so that there is no token of a session.
+        let bus = Bus {
+            url: echo.await.url,
+            ..bus(&[
+                ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ])
+        };
+        let deadline = Deadline::after(Duration::from_millis(100));
+        let put = bus.put(&["{}".into()], deadline).await;
+        let described = bus.verify(deadline).await;
+        for error in [put.error.unwrap(), described.unwrap_err()] {
+            let told = crate::error::with_causes(&error);
+            let signature = sent.lock().unwrap();
+            assert_eq!(signature.len(), 64);
+            assert!(told.contains("withheld"), "{status} {told}");
+            assert!(!told.contains(&**signature), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_signature_of_an_entry_s_request_is_not_told_either() {
+    let bus = in_its_place(|headers| {
+        let signature = signature(headers["authorization"].to_str().unwrap());
+        format!(r#"{{"Entries":[{{"ErrorCode":"New","ErrorMessage":"no {signature}"}}]}}"#)
+    });
+    let deadline = Deadline::after(Duration::from_mins(1));
+    let put = bus.await.put(&["{}".into()], deadline).await;
+    match &put.fates[..] {
+        [Fate::Refused(error)] => assert!(error.to_string().contains("withheld"), "{error}"),
+        other => panic!("{other:?}"),
     }
 }
 

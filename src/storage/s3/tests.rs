@@ -243,6 +243,28 @@ fn with_key(region: &str, endpoint: Option<Url>) -> S3 {
     S3::new(bucket, credentials.unwrap(), http).unwrap()
 }
 
+#[tokio::test]
+async fn what_repeats_a_request_is_told_without_its_signature() {
+    for status in [403, 502] {
+        let echo = move |sent: HeaderMap| async move {
+            let status = StatusCode::from_u16(status).unwrap();
+            let authorization = sent["authorization"].to_str().unwrap();
+            assert!(authorization.contains("Signature="), "{authorization}");
+            (status, format!("authorization: {authorization}"))
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+        let bucket = with_key("eu-west-1", Some(Url::parse(&url).unwrap()));
+        let storage = Storage::over(bucket, Jitter::seeded(1));
+        let deadline = Deadline::after(Duration::from_millis(100));
+        let read = storage.read("a", deadline).await.unwrap_err();
+        let told = crate::error::with_causes(&read);
+        assert!(told.contains("withheld"), "{told}");
+        assert!(!told.contains("Signature="), "{told}");
+    }
+}
+
 /// A bucket with Object Lock accepts no write without a checksum.
 #[tokio::test]
 async fn what_is_written_has_a_checksum() {
