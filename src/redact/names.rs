@@ -124,15 +124,9 @@ fn known(last: u8) -> &'static [(Part, &'static str, NameKind)] {
 }
 
 /// Names that mean a secret only as a parameter of a request.
-const PARAMETERS: [&str; 7] = [
-    "code",
-    "invitation",
-    "jwt",
-    "key",
-    "pass",
-    "sig",
-    "signature",
-];
+const PARAMETERS: [&str; 6] = ["code", "invitation", "jwt", "key", "pass", "sig"];
+/// The same, at the end of a name: `X-Amz-Signature`.
+const PARAMETER_ENDS: [&str; 1] = ["signature"];
 
 /// Judges a name. A secret's name may end in a number.
 pub fn judge(name: &str) -> NameKind {
@@ -165,6 +159,9 @@ pub fn is_secret_parameter(name: &str) -> bool {
         let mut tail = [0; TAIL];
         let name = letters(name, &mut tail);
         PARAMETERS.iter().any(|it| it.as_bytes() == name)
+            || PARAMETER_ENDS
+                .iter()
+                .any(|it| name.ends_with(it.as_bytes()))
     }
 }
 

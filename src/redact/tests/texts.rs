@@ -99,6 +99,37 @@ fn parameters_are_known_however_they_are_encoded() {
 }
 
 #[test]
+fn the_signature_of_a_presigned_url_is_masked_whoever_signed_it() {
+    for (name, is_secret) in [
+        ("X-Amz-Signature", true),
+        ("X-Goog-Signature", true),
+        ("x-oss-signature", true),
+        ("Signature", true),
+        ("X-Amz-Security-Token", true),
+        ("X%2DAmz%2DSignature", true),
+        // Whose key it is, and what was signed.
+        ("X-Amz-Credential", false),
+        ("X-Amz-SignedHeaders", false),
+        ("X-Goog-Credential", false),
+        ("signature_version", false),
+    ] {
+        let value = if is_secret { "***" } else { "5d672d79c15b" };
+        let url = |value: &str| {
+            format!(
+                r#"{{"details":{{"error":"GET https://acme.s3.amazonaws.com/a?{name}={value}&x=1"}}}}"#
+            )
+        };
+        assert_masked(&url("5d672d79c15b"), &url(value));
+        let query = |value: &str| format!(r#"{{"details":{{"qs":{{"{name}":"{value}"}}}}}}"#);
+        if !name.contains('%') {
+            assert_masked(&query("5d672d79c15b"), &query(value));
+        }
+    }
+    // As a field, it may be anything.
+    assert_left(r#"{"details":{"request":{"body":{"email_signature":"Yours, Ada"}}}}"#);
+}
+
+#[test]
 fn parameters_are_known_in_a_query_that_is_an_object() {
     let record = r#"{"details":{"qs":{"code":"a","state":"b","Sig":["c"],"nested":{"code":"d"}},"query":{"jwt":"e","email":"f"},"code":"g","body":{"key":"h"}}}"#;
     let masked = r#"{"details":{"qs":{"code":"***","state":"b","Sig":["***"],"nested":{"code":"d"}},"query":{"jwt":"***","email":"f"},"code":"g","body":{"key":"h"}}}"#;
