@@ -51,6 +51,7 @@ impl LazyApp {
         for problem in problems {
             warn!("{problem}");
         }
+        self.tenants().warn_of_policies();
         match apps.problem() {
             Some(AppError::Settings(problem)) => error!("every invocation will fail: {problem}"),
             Some(AppError::Other(problem)) => {

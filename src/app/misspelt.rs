@@ -1,11 +1,12 @@
 //! Warnings and errors for settings that are set but not read.
 
+use std::collections::BTreeSet;
+
 use tracing::warn;
 
-use super::Layers;
 use super::layers::setting_names;
-use crate::destination::Filter;
-use crate::destination::KINDS;
+use super::{Layers, Tenants};
+use crate::destination::{Filter, KINDS, Kind};
 use crate::pii::{self, Keys};
 use crate::settings::tenants::{self, OfStranger};
 use crate::settings::{Misspelt, SettingsError, as_seen};
@@ -157,6 +158,40 @@ impl Layers {
         (is_plain && self.settings.get(setting).is_some() && differs()).then_some(setting)
     }
 
+    /// The problem of a destination that gets all personal data, while a setting withholds some from one
+    /// that is no longer there: `DESTINATIONS` was changed, and `PII_…` was not. It may be meant so.
+    pub fn without_policy(&self, destination: &str) -> Option<String> {
+        let [policy, ..] = pii::SETTINGS;
+        let kind = Kind::named(destination).filter(|it| !it.is_for_a_look)?;
+        let own = kind.pii;
+        if [policy, own]
+            .iter()
+            .any(|it| self.settings.get(it).is_some())
+        {
+            return None;
+        }
+        let in_use = self.kinds_in_use().ok()?;
+        let withholds = |setting: &str| self.settings.get(setting).is_some_and(pii::withholds);
+        let left = KINDS.iter().filter(|it| !in_use.contains(&it.name));
+        let left: Vec<_> = left
+            .filter(|it| withholds(it.pii))
+            .map(|it| self.settings.told(it.pii))
+            .collect();
+        (!left.is_empty()).then_some(())?;
+        Some(format!(
+            "{} applies to no destination in DESTINATIONS, and {destination} gets all personal data: \
+             set {own}, or if that is meant, set it to none",
+            left.join(", ")
+        ))
+    }
+
+    /// The same problems of all destinations that are configured, or named on the command line.
+    fn without_policies(&self) -> Vec<String> {
+        let named = self.named().unwrap_or_default().into_iter().flatten();
+        let problems = named.map(|it| self.without_policy(it.name));
+        problems.flatten().collect()
+    }
+
     /// The problem of keys for pseudonyms that the platform does not have at present, which stops only what
     /// makes pseudonyms.
     pub fn without_pseudonyms(&self) -> Option<String> {
@@ -166,6 +201,16 @@ impl Layers {
         Some(format!(
             "{problem}; destinations that make no pseudonyms go on without it"
         ))
+    }
+}
+
+impl Tenants {
+    /// Warns of destinations that get all personal data, perhaps because `DESTINATIONS` was changed.
+    pub fn warn_of_policies(&self) {
+        let problems = self.each().flatten().flat_map(Layers::without_policies);
+        for problem in problems.collect::<BTreeSet<_>>() {
+            warn!("{problem}");
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     }
     let stopping = signals::stopping(Ending::ReadsNoMore);
     let tenants = tenants(given, None)?;
+    tenants.warn_of_policies();
     let (mut apps, mut end) = (Vec::new(), None);
     for layers in tenants.each() {
         let app = layers.map_err(AppError::from).and_then(|layers| {

@@ -136,6 +136,9 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
             );
             note(pipeline.name, (Verdict::Doubtful, why));
         }
+        if let Some(why) = layers.without_policy(pipeline.name) {
+            note(pipeline.name, (Verdict::Doubtful, why));
+        }
         if let Some(arrival) = arrival(pipeline, layers).await {
             note("arrival", arrival);
         }

@@ -21,6 +21,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn poll(given: Given, destination: Option<String>) -> Exit {
     let stopping = signals::stopping(Ending::Saves);
     let tenants = tenants(given, destination)?;
+    tenants.warn_of_policies();
     let apps = Apps::new(&tenants, &stopping).map_err(|error| unusable(&error))?;
     let able: Vec<_> = apps.able().collect();
     let reports = with_progress(&able, apps.run_once()).await;

@@ -53,6 +53,7 @@ pub(super) async fn run(given: Given, command: Command) -> Exit {
     };
     let stopping = signals::stopping(ending);
     let tenants = tenants(given, Some(command.destination.clone()))?;
+    tenants.warn_of_policies();
     let (mut reports, mut apps, mut end) = (Vec::new(), Vec::new(), None);
     for layers in tenants.each() {
         match prepare(layers, &command, &stretch, &stopping)? {

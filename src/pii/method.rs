@@ -218,6 +218,11 @@ pub(super) fn parse(text: &str) -> Result<Methods, String> {
     Ok(methods)
 }
 
+/// Whether a setting is meant to withhold something.
+pub(crate) fn withholds(text: &str) -> bool {
+    parse(text) != Ok(Methods::default())
+}
+
 fn what_it_takes() -> String {
     let kinds = Kind::ALL.map(Kind::name).join(", ");
     format!(

@@ -33,7 +33,7 @@ mod view;
 mod walk;
 
 pub(crate) use self::key::{Group, Key, is_pseudonym};
-pub(crate) use self::method::Policy;
+pub(crate) use self::method::{Policy, withholds};
 pub use self::privacy::Privacy;
 pub(crate) use self::settings::{Keys, SETTINGS};
 

@@ -4,6 +4,7 @@
 use std::fs;
 
 use serde_json::json;
+use simulator::host::Level;
 
 use crate::world::{Sink, World, minutes_ago, numbers};
 
@@ -305,4 +306,30 @@ async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
     add_records(&world);
     world.poll().await;
     assert_eq!(world.workspace.landed().len(), 2);
+}
+
+/// `DESTINATIONS` no longer names the destination that has a policy.
+#[tokio::test]
+async fn where_only_a_destination_of_before_has_a_policy_each_start_and_check_say_so() {
+    let mut world = World::start().await;
+    world.set("PII_TINYBIRD", "email:mask");
+    let problem = "PII_TINYBIRD applies to no destination in DESTINATIONS, and log-analytics gets all \
+                   personal data: set PII_LOG_ANALYTICS, ";
+    let check = world.command(&["check"]).await;
+    assert_eq!(check.code(), 0, "{check:?}");
+    let line = format!("warning    log-analytics: {problem}");
+    assert!(check.stdout.contains(&line), "{check:?}");
+    assert!(!check.stderr.contains(problem), "{check:?}");
+    let poll = world.command(&["poll"]).await;
+    assert_eq!(poll.code(), 0, "{poll:?}");
+    assert_eq!(poll.stderr.matches(problem).count(), 1, "{poll:?}");
+    let host = world.host().await;
+    host.wait_for_line(Level::Warning, problem).await;
+
+    world.set("PII_LOG_ANALYTICS", "none");
+    for command in ["check", "poll"] {
+        let ran = world.command(&[command]).await;
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!all.contains("PII_TINYBIRD"), "{all}");
+    }
 }

@@ -297,3 +297,43 @@ fn only_a_key_that_the_vault_does_not_give_is_told_as_one_that_others_go_on_with
     assert_eq!(told(&[("PII_KEY_PREVIOUS", reference)]), None);
     assert_eq!(told(&[("PII_KEY", key)]), None);
 }
+
+/// `DESTINATIONS` was changed, and the policies were not.
+#[test]
+fn a_destination_without_a_policy_is_told_where_another_one_is_left() {
+    let told = |settings: &[(&str, &str)]| {
+        let settings = settings.iter().copied().collect();
+        layers(settings, Purpose::Host).without_policy("logs-ingestion")
+    };
+    let moved = ("DESTINATIONS", "logs-ingestion");
+    let left = ("PII_LOG_ANALYTICS", "email:mask");
+    assert_eq!(
+        told(&[moved, left]).unwrap(),
+        "PII_LOG_ANALYTICS applies to no destination in DESTINATIONS, and logs-ingestion gets all \
+         personal data: set PII_LOGS_INGESTION, or if that is meant, set it to none"
+    );
+    let both = told(&[moved, left, ("PII_ARCHIVE", "ip:drop")]).unwrap();
+    assert!(
+        both.starts_with("PII_LOG_ANALYTICS, PII_ARCHIVE applies"),
+        "{both}"
+    );
+    // A policy that is damaged was meant as one.
+    assert!(told(&[moved, ("PII_ARCHIVE", "email")]).is_some());
+    for settings in [
+        &[moved][..],
+        &[moved, ("PII_LOG_ANALYTICS", "none")],
+        &[moved, left, ("PII", "ip:mask")],
+        &[moved, left, ("PII", "none")],
+        &[moved, left, ("PII_LOGS_INGESTION", "none")],
+        // Both are in use, and each has what was set for it.
+        &[("DESTINATIONS", "log-analytics, logs-ingestion"), left],
+    ] {
+        assert_eq!(told(settings), None, "{settings:?}");
+    }
+    // What a person looks at goes nowhere.
+    let looking = [moved, left].into_iter().collect();
+    let purpose = Purpose::CommandLine {
+        destination: Some("stdout".into()),
+    };
+    assert_eq!(layers(looking, purpose).without_policy("stdout"), None);
+}
