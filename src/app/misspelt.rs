@@ -192,6 +192,19 @@ impl Layers {
         problems.flatten().collect()
     }
 
+    /// The problem of a key for pseudonyms that is this tenant's alone, while its id is not: a new key for
+    /// all tenants would change the id, and so each pseudonym of this tenant.
+    pub fn key_with_foreign_id(&self) -> Option<String> {
+        let [_, key, id, _] = pii::SETTINGS;
+        let is_foreign = self.settings.get(id).is_some() && !self.settings.is_own(id);
+        (self.settings.is_own(key) && is_foreign).then_some(())?;
+        let key = self.settings.told(key);
+        Some(format!(
+            "{key} has the id in {id}, which is set for all tenants, so that a new key of theirs would \
+             change this tenant's pseudonyms too; give it a {id} of its own"
+        ))
+    }
+
     /// The problem of keys for pseudonyms that the platform does not have at present, which stops only what
     /// makes pseudonyms.
     pub fn without_pseudonyms(&self) -> Option<String> {

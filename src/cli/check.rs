@@ -149,7 +149,8 @@ async fn try_all(app: &App, layers: &Layers) -> Vec<Verdict> {
     if let Some(probe) = app.probe_heartbeats(deadline()).await {
         note("heartbeat", heartbeat(probe));
     }
-    if let Some(problem) = layers.without_pseudonyms() {
+    let of_keys = [layers.without_pseudonyms(), layers.key_with_foreign_id()];
+    for problem in of_keys.into_iter().flatten() {
         note("pseudonyms", (Verdict::Doubtful, problem));
     }
     verdicts

@@ -337,3 +337,32 @@ fn a_destination_without_a_policy_is_told_where_another_one_is_left() {
     };
     assert_eq!(layers(looking, purpose).without_policy("stdout"), None);
 }
+
+#[test]
+fn a_key_of_a_tenant_s_own_with_the_id_of_all_is_told() {
+    let list = [("TENANTS", "acme,globex"), ("ACME__PII_KEY", "x")];
+    let told = |settings: &[(&str, &str)]| {
+        let settings = [&list[..], settings].concat().into_iter().collect();
+        let tenants = Tenants::read(&layers(settings, Purpose::Host));
+        let told = |it: &Layers| {
+            it.key_with_foreign_id()
+                .map(|told| (it.tenant_name(), told))
+        };
+        tenants
+            .each()
+            .flatten()
+            .filter_map(told)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[]), []);
+    assert_eq!(told(&[("PII_KEY", "y")]), []);
+    assert_eq!(told(&[("PII_KEY_ID", "2"), ("ACME__PII_KEY_ID", "1")]), []);
+    assert_eq!(told(&[("ACME__PII_KEY_ID", "2")]), []);
+    let problem = "ACME__PII_KEY has the id in PII_KEY_ID, which is set for all tenants, so that a new \
+                   key of theirs would change this tenant's pseudonyms too; give it a PII_KEY_ID of its \
+                   own";
+    assert_eq!(
+        told(&[("PII_KEY_ID", "2")]),
+        [("acme".into(), problem.into())]
+    );
+}
