@@ -172,6 +172,9 @@ async fn beginning(
             Some((Verdict::Fails, ahead))
         }
         Ok(None) => {
+            if let Err(error) = checkpoints.never_was(deadline()).await {
+                return Some((Verdict::Fails, with_causes(&error)));
+            }
             let start = layers.first_start()?;
             let late = checkpoints.late_handover(start, now, deadline()).await?;
             Some((Verdict::Doubtful, late.to_string()))

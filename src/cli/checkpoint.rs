@@ -73,7 +73,7 @@ async fn print(layers: &Layers, stores: &Stores) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The checkpoint that the next run will use. Prints a note if there is none.
+/// The checkpoint that the next run will use. Prints a note if there is none yet.
 async fn peek(layers: &Layers, stores: &Stores) -> Result<Option<Peeked>, BoxError> {
     let Stores {
         label: name,
@@ -82,6 +82,7 @@ async fn peek(layers: &Layers, stores: &Stores) -> Result<Option<Peeked>, BoxErr
     } = stores;
     let peeked = checkpoints.peek(layers.now(), deadline()).await?;
     if peeked.is_none() {
+        checkpoints.never_was(deadline()).await?;
         note(format_args!(
             "{name}: there is no checkpoint yet at {}; a run makes one",
             checkpoints.location()
@@ -142,6 +143,9 @@ async fn set(layers: &Layers, stores: &Stores, from: &Place) -> Result<(), BoxEr
     ));
     match replaced {
         Replaced::Nothing => show(format_args!("There was no checkpoint before.")),
+        Replaced::Gone => show(format_args!(
+            "There was a checkpoint before, which is gone."
+        )),
         Replaced::Unreadable => show(format_args!("What was there was no checkpoint.")),
         Replaced::Checkpoint(mut replaced) => {
             layers.begin(&mut replaced);

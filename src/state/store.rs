@@ -45,6 +45,17 @@ pub(crate) enum CheckpointError {
         only: String,
         source: Unreadable,
     },
+    /// There was one, and both generations are missing. A run begins anew.
+    #[error(
+        "the checkpoint {path} is gone, and so is the one before it; put one of them back before the \
+         next run, which otherwise begins at START_FROM, or let that begin earlier by `auth0-poller \
+         checkpoint set --from …` ({only})"
+    )]
+    Gone {
+        path: String,
+        /// How to run a command only for this checkpoint.
+        only: String,
+    },
     /// The storage could not be written.
     #[error("saving the checkpoint {path}")]
     Write { path: String, source: StorageError },
@@ -64,7 +75,7 @@ impl CheckpointError {
             Self::Read { source, .. }
             | Self::History { source, .. }
             | Self::Write { source, .. } => source.may_pass(),
-            Self::Unreadable { .. } | Self::Conflict { .. } => false,
+            Self::Unreadable { .. } | Self::Gone { .. } | Self::Conflict { .. } => false,
         }
     }
 }

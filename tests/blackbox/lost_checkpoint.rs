@@ -99,14 +99,44 @@ async fn one_that_was_removed_between_two_runs_is_missed_if_records_were_deliver
     let previous = file.with_file_name("log-analytics.previous.json");
     assert!(!previous.exists(), "there was one run");
 
-    let ran = world.command(&["poll"]).await;
     let told = format!(
         "the checkpoint {} is gone, and so is the one before it",
         file.display()
     );
+    // Until the next run, both can be put back.
+    let advice = "put one of them back before the next run, which otherwise begins at START_FROM";
+    for command in [
+        &["checkpoint", "show"][..],
+        &["checkpoint", "show", "--json"],
+        &["check"],
+    ] {
+        let looked = world.command(command).await;
+        assert_eq!(looked.code(), 1, "{looked:?}");
+        let output = format!("{}{}", looked.stdout, looked.stderr);
+        assert!(output.contains(&told), "{output}");
+        assert!(output.contains(advice), "{output}");
+        for calm in ["no checkpoint yet", "Nothing is in the way"] {
+            assert!(!output.contains(calm), "{output}");
+        }
+    }
+
+    let ran = world.command(&["poll"]).await;
     assert!(ran.stderr.contains(&told), "{ran:?}");
     assert_ne!(ran.report()["gap"], Value::Null);
     assert_ne!(world.poll().await["gap"], Value::Null, "for a day");
+}
+
+#[tokio::test]
+async fn one_that_is_set_where_one_was_lost_is_not_said_to_be_the_first() {
+    let world = World::start().await;
+    world.tenant.generate(10, minutes_ago(50), minutes_ago(5));
+    world.poll().await;
+    fs::remove_file(world.checkpoint_file(Sink::LogAnalytics)).unwrap();
+    let set = world.command(&["checkpoint", "set", "--from", "1h"]).await;
+    assert_eq!(set.code(), 0, "{set:?}");
+    let told = "There was a checkpoint before, which is gone.\n";
+    assert!(set.stdout.ends_with(told), "{set:?}");
+    assert_eq!(world.command(&["check"]).await.code(), 0);
 }
 
 /// A run that failed, or had nothing to deliver, leaves a history too.
@@ -125,6 +155,12 @@ async fn a_history_in_which_nothing_was_delivered_is_no_sign_of_a_lost_checkpoin
     let previous = "log-analytics.previous.json";
     let file = world.checkpoint_file(Sink::LogAnalytics);
     fs::remove_file(file.with_file_name(previous)).unwrap();
+    assert_eq!(world.command(&["check"]).await.code(), 0);
+    let show = world.command(&["checkpoint", "show"]).await;
+    assert!(
+        show.stderr.contains("there is no checkpoint yet"),
+        "{show:?}"
+    );
     assert_eq!(world.poll().await["gap"], Value::Null);
     // Nor is something that is no history.
     let history = world.history_file(Sink::LogAnalytics);

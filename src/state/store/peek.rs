@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{CheckpointError, CheckpointStore, NOT_THERE, read};
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
+use crate::report::alone;
 use crate::state::checkpoint::Checkpoint;
 use crate::state::format::Unreadable;
 
@@ -67,6 +68,18 @@ impl CheckpointStore {
                 })
             }
         }
+    }
+
+    /// Whether there has never been a checkpoint, as far as is known, if none was found. It is an error
+    /// if there was one.
+    pub async fn never_was(&self, deadline: Deadline) -> Result<(), CheckpointError> {
+        if self.was_ever_there(deadline).await? {
+            return Err(CheckpointError::Gone {
+                path: self.location(),
+                only: alone(&self.label),
+            });
+        }
+        Ok(())
     }
 
     /// Warns that the newest generation cannot be used, if this is the previous one.

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use super::{CheckpointError, CheckpointStore};
+use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::state::checkpoint::Checkpoint;
 use crate::state::format;
@@ -17,6 +19,8 @@ use crate::state::format;
 pub(crate) enum Replaced {
     /// There was nothing.
     Nothing,
+    /// There was nothing any more.
+    Gone,
     /// Another checkpoint.
     Checkpoint(Checkpoint),
     /// Something that cannot be read as a checkpoint.
@@ -48,12 +52,24 @@ impl CheckpointStore {
             None => self.read(&self.previous(), deadline).await?.unzip().0,
             stored => stored,
         };
+        let is_gone = stored.is_none() && self.is_gone(deadline).await;
         self.save(checkpoint, version.as_ref(), now, deadline)
             .await?;
         Ok(match stored.map(|json| format::read(&json)) {
+            None if is_gone => Replaced::Gone,
             None => Replaced::Nothing,
             Some(Ok(checkpoint)) => Replaced::Checkpoint(checkpoint),
             Some(Err(_)) => Replaced::Unreadable,
+        })
+    }
+
+    /// Whether there was a checkpoint, if none was found. A history that cannot be read keeps nobody from
+    /// writing one.
+    async fn is_gone(&self, deadline: Deadline) -> bool {
+        let was_there = self.was_ever_there(deadline).await;
+        was_there.unwrap_or_else(|error| {
+            warn!("{}", with_causes(&error));
+            false
         })
     }
 }
