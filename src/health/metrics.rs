@@ -35,7 +35,9 @@ const METRICS: [(&str, &str, &str, Value); 7] = [
         "Records acknowledged within about a day that were not found in the table.",
         |it| {
             let arrival = it.arrival.filter(|it| it.looked_at.is_some())?;
-            Some(arrival.missing.to_string())
+            // While the table cannot be queried, nobody knows that nothing is missing.
+            let is_known = it.unasked.is_none() || arrival.missing > 0;
+            is_known.then(|| arrival.missing.to_string())
         },
     ),
     (

@@ -72,6 +72,20 @@ fn what_is_missing_is_shown_and_red_only_where_it_is_missing_for_good() {
         let metrics = metrics(&health(&json!({"arrival": arrival}), "08:01:00"));
         assert!(!metrics.contains("auth0_poller_missing_rows{"), "{metrics}");
     }
+    // Nor if it cannot be queried any more, and nothing is known to be missing.
+    let shown = |missing: u64, unasked| {
+        let changes = json!({"arrival": arrival(missing), "unasked": unasked});
+        let text = metrics(&health(&changes, "08:01:00"));
+        let samples = text
+            .lines()
+            .filter(|it| it.starts_with("auth0_poller_missing_rows{"));
+        samples
+            .map(|it| it.rsplit(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(0, json!(null)), ["0"]);
+    assert!(shown(0, json!("no role")).is_empty());
+    assert_eq!(shown(2, json!("no role")), ["2"]);
     let unasked = json!({"arrival": arrival(0), "unasked": "<b>no role</b>"});
     assert_eq!(health(&unasked, "08:01:00").state, State::Ok);
     assert!(text(&health(&unasked, "08:01:00")).contains("  not checked    <b>no role</b>"));
