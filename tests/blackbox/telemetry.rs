@@ -387,18 +387,30 @@ fn what_was_lost_or_set_aside_is_told_whether_the_run_failed_or_not() {
         item["data"]["baseData"]["message"] = json!(message);
         items.push(item);
     }
-    let is_missing = "are not in the table, and no more is done about it: 900";
+    let missing = |count: u8, rest: &str| {
+        format!(
+            "{count} records that the destination acknowledged are not in the table, and {rest}"
+        )
+    };
+    let lost = missing(7, "no more is done about it: 900");
+    // The next run, fifteen seconds later, does not try again, and succeeds.
+    let not_sent = missing(
+        8,
+        "could not be delivered again, which is tried later: no token",
+    );
     for (quarantined, dead_lettered, gap, error, time) in [
         (0, 0, "null", "x | y".to_owned(), "08:04:00"),
         (0, 3, "null", "x | y".to_owned(), "08:04:10"),
         (0, 0, gap, "x | y".to_owned(), "08:04:20"),
         (5, 0, "null", "x | y".to_owned(), "08:04:30"),
+        (0, 0, "null", lost, "08:04:40"),
+        (0, 0, "null", not_sent, "08:04:50"),
         (
             0,
             0,
             "null",
-            format!("7 records that the destination acknowledged {is_missing}"),
-            "08:04:40",
+            missing(9, "are delivered again: 900"),
+            "08:04:55",
         ),
     ] {
         let mut item = items[0].clone();
@@ -413,6 +425,7 @@ fn what_was_lost_or_set_aside_is_told_whether_the_run_failed_or_not() {
     assert_eq!(
         values(&rows, ["SetAside", "Quarantined", "Missing", "Gap"]),
         json!([
+            [0, 0, 8, ""],
             [0, 0, 7, ""],
             [0, 5, null, ""],
             [0, 0, null, gap],
@@ -421,6 +434,49 @@ fn what_was_lost_or_set_aside_is_told_whether_the_run_failed_or_not() {
             [2, null, null, ""]
         ])
     );
+}
+
+#[test]
+fn a_warning_that_records_may_be_lost_is_told_although_the_run_succeeds() {
+    let query = documented("Alerts").pop().unwrap();
+    let told = [
+        "more records than can be remembered were written within OVERLAP, so it is cut short: of those \
+         that Auth0 makes visible late, some may be missing",
+        "more than 1000 records have an id that holds no time, so of others whose id sorts below theirs \
+         some may be missing",
+        "3 acknowledged records will not be looked for, as no more than 150000 of an hour and 200 hours \
+         are kept until then; `auth0-poller audit` looks for all of an hour",
+        "2 acknowledged records could not be noted and will not be looked for; `auth0-poller audit` \
+         looks for them",
+        "the list of accepted records x cannot be used, so a new one is begun: whether what was \
+         delivered before has arrived is not checked",
+        "a begins at 2026-11-21T09:00:01Z, and b, which DESTINATIONS does not name, got what Auth0 \
+         stored until 2026-11-21T09:00:00Z: what was stored between is delivered to neither; …",
+        "20 hours behind, and the oldest record that Auth0 still has was written at \
+         2026-11-25T08:00:00Z: in 4 hours records will be lost that were not read",
+        "the record 900 is larger than 67108864 bytes and was not read; a record that says so is \
+         delivered in its place",
+    ];
+    let calm = [
+        "the time of the run is over: what was read and not delivered is left to the next",
+        "2 records that the destination acknowledged are not in the table, and are delivered again: 900",
+    ];
+    let recorded = recorded();
+    let mut items = recorded.clone();
+    for (second, warning) in told.iter().chain(&calm).enumerate() {
+        let mut item = recorded[0].clone();
+        item["time"] = json!(format!("2026-11-26T08:03:{second:02}Z"));
+        item["data"]["baseData"]["message"] =
+            json!(format!("WARN invocation 1 trace 2: a: {warning}"));
+        items.push(item);
+    }
+    let rows = result(&items, &query, NOW);
+    let lines = told
+        .iter()
+        .rev()
+        .map(|it| format!("WARN invocation 1 trace 2: a: {it}"));
+    let lines: Vec<_> = lines.map(|it| json!([it])).collect();
+    assert_eq!(values(&rows, ["Line"]), json!(lines));
 }
 
 /// A run a minute before 09:00, the last at 08:59: `s` succeeds, `f` fails, `r` succeeds when
