@@ -19,7 +19,7 @@ use self::record_store::{AuditedHour, RecordStore};
 use super::oldest::Oldest;
 use super::{App, AppError, Layers, Pipeline, Problems, Route};
 use crate::arrival::Table;
-use crate::audit::{AtAuth0, Audited, HourWatch, Nowhere, Witness};
+use crate::audit::{AtAuth0, Audited, HourWatch, Nameless, Witness};
 use crate::auth0::Domain;
 use crate::azure::cloud::Cloud;
 use crate::clock::{hour, to_seconds};
@@ -62,8 +62,8 @@ enum AuditError {
     )]
     Nothing,
     #[error(
-        "all {undated} records that Auth0 has of this time have log ids that tell no time, so nothing was \
-         compared"
+        "all {undated} records that Auth0 has of this time have no log id, or one that tells no time, so \
+         nothing was compared"
     )]
     Undated { undated: u64 },
     #[error(
@@ -209,6 +209,7 @@ impl App {
         else {
             return interrupt_all(targets);
         };
+        let nameless = Nameless::of(stretch);
         let mut next = hour(kept.begin);
         while kept.begin.max(next) < kept.end {
             let of_hour = AuditedHour {
@@ -218,7 +219,7 @@ impl App {
             };
             next += HOUR;
             let at_auth0 = if kept.has_any_before(next) {
-                self.read_hour(&of_hour, stretch, &targets[0], &filters)
+                self.read_hour(&of_hour, stretch, &targets[0], &filters, &nameless)
                     .await
             } else {
                 Ok(Some(AtAuth0::default()))
@@ -256,6 +257,7 @@ impl App {
             route, pipeline, ..
         }: &Target<'_>,
         filters: &[&Filter],
+        nameless: &Nameless<'_>,
     ) -> Result<Option<AtAuth0>, AuditError> {
         let stretch = Stretch {
             from: Some(Mark::Stored(of_hour.hour)),
@@ -269,12 +271,14 @@ impl App {
         let share = self.memory.enter();
         let run = Run {
             filter: &Filter::default(),
-            ..self.run(route, &source, &Nowhere, &share, None)
+            ..self.run(route, &source, nameless, &share, None)
         };
         let report = Box::pin(run.make(&mut ledger, &pipeline.progress)).await;
         let is_asked_to_end = *self.stopping.borrow();
         if report.caught_up || is_asked_to_end {
-            return Ok(report.caught_up.then(|| ledger.end().found));
+            let mut found = ledger.end().found;
+            found.undated += nameless.end_hour(of_hour.hour + HOUR);
+            return Ok(report.caught_up.then_some(found));
         }
         let why = if report.is_success() {
             "the reading ended early".to_owned()

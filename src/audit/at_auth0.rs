@@ -3,14 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
-
 use super::{AtDestination, Counts};
 use crate::destination::Filter;
-use crate::error::BoxError;
-use crate::net::retry::Deadline;
 use crate::record::{LogId, Record, texts};
-use crate::run::{DeadLetter, DeadLetters, Handled, Kept, Stretch, Watch};
+use crate::run::{Handled, Stretch, Watch};
 
 /// What Auth0 holds of an hour.
 #[derive(Debug, Default)]
@@ -18,7 +14,8 @@ pub(crate) struct AtAuth0 {
     seen: BTreeMap<LogId, Sight>,
     /// The tenant names in the records.
     pub names: BTreeSet<String>,
-    /// Records within the audited stretch whose ids hold no time, so that they belong to no hour.
+    /// Records within the audited stretch that have no id, or one that holds no time, so that they belong to
+    /// no hour.
     pub undated: u64,
 }
 
@@ -152,24 +149,6 @@ impl Watch for HourWatch<'_> {
         let left_out = left_out.fold(0, |bits, (destination, _)| bits | bit(destination));
         let sight = Sight { is_asked, left_out };
         self.found.seen.insert(record.log_id.clone(), sight);
-    }
-}
-
-/// Discards records without an id: the runs have made dead letters of them.
-#[derive(Debug)]
-pub(crate) struct Nowhere;
-
-impl DeadLetters for Nowhere {
-    async fn set_aside(
-        &self,
-        _: DeadLetter<'_>,
-        _: DateTime<Utc>,
-        _: Deadline,
-    ) -> Result<Kept, BoxError> {
-        Ok(Kept {
-            place: String::new(),
-            is_new: false,
-        })
     }
 }
 

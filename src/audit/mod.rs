@@ -4,6 +4,7 @@
 
 mod archive;
 mod at_auth0;
+mod nameless;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub(crate) use self::archive::Archive;
-pub(crate) use self::at_auth0::{AtAuth0, HourWatch, Nowhere};
+pub(crate) use self::at_auth0::{AtAuth0, HourWatch};
+pub(crate) use self::nameless::Nameless;
 pub(crate) use self::outcome::{Audited, Witness};
 use crate::record::LogId;
 

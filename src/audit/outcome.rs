@@ -24,7 +24,7 @@ pub(crate) struct Audited {
     /// The hours with anything to report, oldest first.
     pub hours: Vec<Compared>,
     pub total: Counts,
-    /// Records whose ids are malformed or hold no time. They are not compared.
+    /// Records without an id, and those whose ids are malformed or hold no time. They are not compared.
     pub undated: u64,
     /// Why hours are not compared, or missing records were not delivered again.
     pub error: Option<String>,

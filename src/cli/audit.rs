@@ -134,7 +134,7 @@ fn undated(audited: &Audited) -> Option<String> {
     match audited.undated {
         0 => None,
         count => Some(format!(
-            "{count} records have log ids that tell no time; they are not compared"
+            "{count} records have no log id, or one that tells no time; they are not compared"
         )),
     }
 }
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(nowhere(&audited), None);
         assert_eq!(undated(&audited), None);
         audited.undated = 2;
-        let told = "2 records have log ids that tell no time; they are not compared";
+        let told = "2 records have no log id, or one that tells no time; they are not compared";
         assert_eq!(undated(&audited).as_deref(), Some(told));
     }
 }

@@ -27,6 +27,12 @@ pub(crate) fn id_of(json: &str) -> Option<Cow<'_, str>> {
     head(json)?.id()
 }
 
+/// The date in a record's JSON text, which must be valid; `None` if it has none that can be read.
+pub(crate) fn date_of(json: &str) -> Option<DateTime<Utc>> {
+    let date = head(json)?.date.and_then(text)?;
+    parse_date(&date)
+}
+
 /// Makes a record from valid JSON text, which is a slice of `page`.
 pub(super) fn record_with(head: Head, page: &Bytes, json: &str) -> Result<Record, Misfit> {
     let date = head.date.and_then(text).and_then(|it| parse_date(&it));

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::category::{categories, category, types};
 pub(crate) use self::fields::texts;
-pub(crate) use self::head::{id_of, parse_date, record_of};
+pub(crate) use self::head::{date_of, id_of, parse_date, record_of};
 pub(crate) use self::log_id::{LONGEST_ID, LogId, STORING_DELAY};
 pub(crate) use self::page::{
     Elements, MOST_MISFITS, Misfit, Page, PageError, parse_page, parse_page_of,

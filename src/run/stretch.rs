@@ -95,6 +95,14 @@ impl Stretch {
         !is_before && self.to.is_after(record)
     }
 
+    /// Whether a record without an id is in the stretch, judging by its date. A boundary that tells no time
+    /// excludes none.
+    pub fn is_dated(&self, date: DateTime<Utc>) -> bool {
+        let from = self.from.as_ref().and_then(Mark::time);
+        let to = self.to.time();
+        from.is_none_or(|from| from <= date) && to.is_none_or(|to| date < to)
+    }
+
     /// Where reading begins: no later than the first record of the stretch.
     fn position(&self) -> Position {
         Position::Start(match &self.from {
