@@ -252,10 +252,10 @@ impl Report {
         self.is_success() && self.caught_up && self.gap.is_none() && did == 0
     }
 
-    /// Whether the run ended without an error before it read anything, most likely because it was asked
-    /// to: it does not tell that an earlier error is over.
+    /// Whether the run ended without an error before it read anything new: because it was asked to, or the
+    /// tenant's limit left no more requests. It does not tell that an earlier error is over.
     pub fn tells_nothing(&self) -> bool {
-        self.is_success() && !self.caught_up && self.fetched == 0
+        self.is_success() && !self.caught_up && self.fetched == self.skipped
     }
 
     /// Adds the report of a run that continued where this one ended.

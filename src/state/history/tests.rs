@@ -62,6 +62,36 @@ fn a_quiet_run_is_a_sign_of_life_every_ten_minutes_and_a_change_is_told_at_once(
     assert_eq!(history.errors.len(), 2);
 }
 
+/// The tenant's limit may leave a run no request beyond the page that repeats the overlap.
+#[test]
+fn a_run_that_only_reads_again_what_was_handled_ends_no_failure() {
+    let read = |fetched, skipped| Report {
+        fetched,
+        skipped,
+        ..Report::of("log-analytics")
+    };
+    let mut history = History::default();
+    history.add(&delivered(1), at("08:00:00"));
+    history.add(&failed("no token"), at("08:01:00"));
+    for (clock, report) in [("08:02:00", read(0, 0)), ("08:03:00", read(100, 100))] {
+        history.add(&report, at(clock));
+        assert!(history.is_failing, "{clock}");
+        assert_eq!(history.last_success, Some(at("08:00:00")), "{clock}");
+        assert_eq!(history.last_run, Some(at(clock)));
+    }
+    // One that read anything new does, and so does one that has read the log to its end.
+    let whole = Report {
+        caught_up: true,
+        ..read(100, 100)
+    };
+    for report in [read(101, 100), whole] {
+        history.add(&failed("no token"), at("08:04:00"));
+        history.add(&report, at("08:05:00"));
+        assert!(!history.is_failing);
+        assert_eq!(history.last_success, Some(at("08:05:00")));
+    }
+}
+
 #[test]
 fn a_sign_of_life_of_the_future_is_replaced_at_once() {
     let mut history = History::default();
