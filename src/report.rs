@@ -57,7 +57,8 @@ pub(crate) struct Report {
     /// The date of that record.
     pub last_date: Option<DateTime<Utc>>,
     /// Age in seconds of the oldest record that was read but not handled; if there is none, of the
-    /// record in `last_log_id`. 0 if the run caught up, null if neither age is known.
+    /// record in `last_log_id`. More if another prefix of ids was read less far. 0 if the run caught up, null
+    /// if neither age is known.
     pub lag_seconds: Option<u64>,
     /// A stretch of time whose records may be missing: Auth0 may have dropped them before they were
     /// delivered, or the checkpoint was lost. In a replay: a stretch without records.

@@ -36,6 +36,7 @@ pub(crate) use self::memory::{MemoryBudget, Share};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::policy::{Policy, SETTINGS};
 pub(crate) use self::read::Comparison;
+use self::read::Seen;
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
 pub(crate) use self::suspects::Suspects;
@@ -220,46 +221,64 @@ impl<S: Source, A: DeadLetters> Run<'_, S, A> {
             deadline: Deadline::after(budget),
             progress,
         };
-        let oldest_left = active.execute(ledger, whole).await;
+        let left = active.execute(ledger, whole).await;
         progress.send_modify(|report| {
             report.requests = self.source.requests() - requests_before;
-            report.lag_seconds = lag(report, oldest_left, (self.clock)());
+            report.lag_seconds = lag(report, left, (self.clock)());
             report.took_since(started);
         });
         progress.borrow().clone()
     }
 }
 
+/// What a run leaves to the next one.
+#[derive(Clone, Copy, Default)]
+struct Left {
+    /// The time of the oldest record that was read but not handled.
+    oldest: Option<DateTime<Utc>>,
+    /// Up to when the prefix was read that was read least, if it is not that of the newest handled record.
+    read_least_to: Option<DateTime<Utc>>,
+}
+
+impl Left {
+    /// The earlier of these times, given one to use if all that was read is handled.
+    fn since(self, handled: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let known = self.oldest.or(handled)?;
+        Some(self.read_least_to.map_or(known, |it| it.min(known)))
+    }
+}
+
 /// The age of the oldest record that was read but not handled. If there is none, the age of the newest
-/// handled record, which is an upper bound.
-fn lag(report: &Report, oldest_left: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u64> {
+/// handled record. A prefix may be further behind, as far as it was read. This is an upper bound.
+fn lag(report: &Report, left: Left, now: DateTime<Utc>) -> Option<u64> {
     if report.caught_up {
         return Some(0);
     }
     let newest = report.last_log_id.as_ref();
     let newest = newest.and_then(|id| time_before(now, id, report.last_date));
-    let behind = now - oldest_left.or(newest)?;
+    let behind = now - left.since(newest)?;
     Some(u64::try_from(behind.num_seconds()).unwrap_or(0))
 }
 
 impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
-    /// Reads and delivers until the end, and judges the run. Returns the time of the oldest record that
-    /// was read but not handled.
-    async fn execute(
-        &self,
-        ledger: &mut impl Ledger,
-        whole: Option<&mut Tally>,
-    ) -> Option<DateTime<Utc>> {
+    /// Reads and delivers until the end, and judges the run. Returns what is left.
+    async fn execute(&self, ledger: &mut impl Ledger, whole: Option<&mut Tally>) -> Left {
         let opening = tokio::select! {
             // Polled in order, so that a run is deterministic.
             biased;
-            opening = self.open(ledger) => self.note(opening)?,
-            () = self.asked_to_stop() => return None,
+            opening = self.open(ledger) => self.note(opening),
+            () = self.asked_to_stop() => None,
         };
+        let Some(opening) = opening else {
+            return Left::default();
+        };
+        let mut seen = Seen::new(&opening, self.progress.borrow().last_date, self.began);
         let (out, incoming) = mpsc::channel(PAGES_AHEAD);
         let mut delivering = Delivering::new(self, ledger);
-        let (read, delivered) =
-            tokio::join!(self.read(&opening, out), delivering.deliver(incoming),);
+        let (read, delivered) = tokio::join!(
+            self.read(&opening, &mut seen, out),
+            delivering.deliver(incoming)
+        );
         let Summary {
             was_sent,
             met,
@@ -288,16 +307,21 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
             self.note(closed.map_err(RunError::Ledger));
             self.report(|report| report.caught_up = caught_up);
         }
+        let newest = ledger.newest();
+        let left = Left {
+            oldest: oldest_left,
+            read_least_to: newest.and_then(|it| seen.read_least_to(&it.log_id)),
+        };
         if !caught_up && !opening.is_replay() {
-            let read_to = self.read_to(&opening, &met, ledger.newest());
+            let read_to = left.since(self.read_to(&opening, &met, newest));
             tokio::select! {
                 // In this order, so that a process that is asked to end asks for nothing more.
                 biased;
                 () = self.asked_to_stop() => {}
-                () = self.warn_of_retention(oldest_left.or(read_to)) => {}
+                () = self.warn_of_retention(read_to) => {}
             }
         }
-        oldest_left
+        left
     }
 
     /// Opens the ledger first, so that the storage answers before anything is asked of the source.

@@ -13,7 +13,8 @@ use tracing::warn;
 
 pub(crate) use self::compare::Comparison;
 use self::next::{Instead, Next};
-use self::seen::{NoId, Seen};
+use self::seen::NoId;
+pub(super) use self::seen::Seen;
 use super::memory::Held;
 use super::{ActiveRun, DeadLetters, Opening, RunError, Stop};
 use crate::error::{BoxError, with_causes};
@@ -40,10 +41,11 @@ pub(super) enum Read {
 }
 
 impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
-    /// Reads everything that is new.
+    /// Reads everything that is new, and notes in `seen` what was read.
     pub(super) async fn read(
         &self,
         opening: &Opening,
+        seen: &mut Seen<'_>,
         out: mpsc::Sender<Read>,
     ) -> Result<(), Stop> {
         if self.reading.is_over() || *self.run.stopping.borrow() {
@@ -61,7 +63,6 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         if let Some(gap) = first.gap {
             hand_over(&out, Read::Gap(gap)).await?;
         }
-        let mut seen = Seen::new(opening, self.progress.borrow().last_date, self.began);
         let by_time = match (&opening.position, first.anew) {
             (Position::Start(start), None) => Some(*start),
             (_, anew) => anew,
@@ -75,13 +76,13 @@ impl<S: Source, A: DeadLetters> ActiveRun<'_, S, A> {
         };
         let is_taken = by_time.is_none_or(|start| seen.begin_at(start, &first.page));
         let page = is_taken.then_some(first.page);
-        self.read_on(page, after, &mut seen, &out).await?;
+        self.read_on(page, after, seen, &out).await?;
         let is_compared = seen.is_comparison_due();
         if is_compared {
             // A comparison may have become due only by what was read.
             seen.read_quiet();
-            self.read_on(None, None, &mut seen, &out).await?;
-            self.compare(&mut seen, &out).await?;
+            self.read_on(None, None, seen, &out).await?;
+            self.compare(seen, &out).await?;
         }
         if !is_gap_told {
             let gap = self.unless_asked_to_stop(&out, self.gap_of_unmet(opening, seen.oldest));

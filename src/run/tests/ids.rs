@@ -525,3 +525,49 @@ async fn a_gap_is_reported_of_a_prefix_that_is_further_behind_than_the_first() {
     let report = world.run().await;
     assert_eq!((report.caught_up, report.gap), (true, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_far_behind_a_run_ends_is_told_of_the_prefix_that_is_furthest_behind() {
+    for (pages, delivered, lag) in [(1, 1, 72_000), (3, 2, 71_400)] {
+        let world = World::with_records(0);
+        world.add_named("800", at("07:58:00"));
+        world.add_named("900", at("07:58:30"));
+        assert!(world.run().await.caught_up);
+        // Of the time since then, the lower prefix is read to its end, and the higher one is not.
+        tokio::time::advance(Duration::from_hours(20)).await;
+        world.add_named("900", at("08:10:00"));
+        world.add_named("900", at("08:20:00"));
+        world.add_named("800", (world.clock)() - chrono::Duration::seconds(10));
+        world.state().short_pages = Some(1);
+        let mut faults = vec![None; pages];
+        faults.push(Some(Fault::IsTooLate));
+        world.state().source_faults = faults.into();
+        let report = world.run().await;
+        assert_eq!((report.delivered, report.caught_up), (delivered, false));
+        assert_eq!(report.lag_seconds, Some(lag));
+        // So far behind, it is asked how long the source will wait.
+        assert_eq!(world.state().asked_for_oldest, 1);
+        assert_eq!(world.run().await.lag_seconds, Some(0));
+    }
+}
+
+/// A prefix that is not in use any more does not count: its cursor is as old as its last record.
+#[tokio::test(start_paused = true)]
+async fn a_prefix_without_anything_new_is_not_behind_for_longer_than_since_the_last_reading() {
+    let world = World::with_records(0);
+    world.add_named("800", at("07:58:00"));
+    world.add_named("900", at("07:58:30"));
+    assert!(world.run().await.caught_up);
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_hours(2)).await;
+        world.add_named("800", (world.clock)() - chrono::Duration::seconds(10));
+        assert!(world.run().await.caught_up);
+    }
+    tokio::time::advance(Duration::from_mins(1)).await;
+    world.add_named("800", (world.clock)() - chrono::Duration::seconds(10));
+    world.state().source_faults = [None, Some(Fault::IsTooLate)].into();
+    world.state().short_pages = Some(1);
+    let report = world.run().await;
+    assert!(!report.caught_up);
+    assert!(report.lag_seconds.is_some_and(|it| it <= 70), "{report:?}");
+}
