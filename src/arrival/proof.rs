@@ -14,7 +14,7 @@ use crate::azure::log_query::LogQuery;
 use crate::clock::{Clock, to_seconds};
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
-use crate::record::LogId;
+use crate::record::{LogId, is_future};
 use crate::report::{Report, alone};
 use crate::settings::SettingsError;
 use crate::state::{ArrivalStore, Found, Timing, Wanted};
@@ -148,7 +148,7 @@ impl Proof {
             let unasked = self.unasked();
             let last = unasked.as_ref();
             (
-                last.is_some_and(|it| now - it.at < PAUSE),
+                last.is_some_and(|it| now - it.at < PAUSE && !is_future(it.at, now)),
                 last.and_then(|it| it.hour),
             )
         };

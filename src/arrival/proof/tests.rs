@@ -132,6 +132,23 @@ async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
     assert_eq!(found, [vec![], vec![], vec![1], vec![]]);
 }
 
+/// Otherwise nobody would look until the time of that failure has come.
+#[tokio::test]
+async fn a_query_that_failed_while_the_clock_was_ahead_is_made_again_once_the_clock_is_right() {
+    let address = workspace("2026112108", "2026112109").await;
+    let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
+    let proof = proof(&address, &clock);
+    let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
+    proof.accept(&ids.into(), deadline()).await;
+    let mut found = Vec::new();
+    for minute in [20 + 300, 20] {
+        minutes.store(minute, Ordering::Relaxed);
+        let hours = proof.look(deadline()).await;
+        found.push(hours.iter().map(|it| it.landed).collect::<Vec<_>>());
+    }
+    assert_eq!(found, [vec![], vec![1]]);
+}
+
 #[tokio::test]
 async fn an_hour_whose_ids_cannot_be_read_keeps_no_other_from_its_turn() {
     let address = workspace("none", "2026112109").await;
