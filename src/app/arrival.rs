@@ -16,7 +16,7 @@ use crate::record::LogId;
 use crate::report::{Report, label};
 use crate::run::{Stretch, StretchLedger, Until};
 use crate::settings::SettingsError;
-use crate::state::{ArrivalStore, Found, Timing, by_hour};
+use crate::state::{ArrivalStore, Found, Timing};
 
 impl Layers {
     /// Whether `ARRIVAL` is on.
@@ -95,8 +95,8 @@ impl App {
     /// Delivers these records again, as a replay does, hour by hour: reading everything between two
     /// distant hours could take more time than there is. Other records of these hours count as skipped.
     /// If the replay does not finish, it is retried after the next look at the table, but not without end
-    /// if what it delivers does not arrive. Until then the records stay missing, so the run fails, unless it
-    /// only had no time or requests left for them.
+    /// if what it delivers does not arrive, and not before the hours that had no turn because of it. Until
+    /// then the records stay missing, so the run fails, unless it only had no time or requests left for them.
     async fn send_again(
         &self,
         route: &Route,
@@ -107,7 +107,8 @@ impl App {
     ) {
         let (mut done, mut delivered) = (BTreeSet::new(), 0);
         let (mut problems, mut in_part) = (BTreeSet::new(), BTreeSet::new());
-        for ids in by_hour(missing).into_values() {
+        let mut stuck_hour = None;
+        for (hour, ids) in proof.turns(missing, deadline).await {
             let again = self.deliver_again(route, &ids, Some(deadline.remaining()));
             let again = again.await;
             report.count_in(&again);
@@ -133,6 +134,7 @@ impl App {
             // If all records of an hour are refused, others may be accepted. Any other failure would
             // repeat itself.
             if !again.refuses_all {
+                stuck_hour = Some(hour);
                 break;
             }
         }
@@ -141,6 +143,9 @@ impl App {
         }
         if !in_part.is_empty() {
             proof.send_part_again(&in_part, deadline).await;
+        }
+        if let Some(hour) = stuck_hour {
+            proof.note_stuck(hour, deadline).await;
         }
         let left: BTreeSet<_> = missing.difference(&done).cloned().collect();
         // A run that has not read the log to its end had no time to spare, and says so. Nor is it

@@ -17,7 +17,7 @@ use crate::net::retry::Deadline;
 use crate::record::{LogId, is_future};
 use crate::report::{Report, alone};
 use crate::settings::SettingsError;
-use crate::state::{ArrivalStore, Found, Timing, Wanted};
+use crate::state::{ArrivalStore, Found, Timing, Wanted, by_hour};
 
 /// Time limit for a look, however many queries it takes.
 const LOOKING: Duration = Duration::from_mins(1);
@@ -285,6 +285,24 @@ impl Proof {
             report.fail(&Lost::of(&lost, &self.label));
         }
         missing
+    }
+
+    /// The missing records hour by hour, in the order in which they are to be delivered again.
+    pub async fn turns(
+        &self,
+        missing: &BTreeSet<LogId>,
+        deadline: Deadline,
+    ) -> Vec<(DateTime<Utc>, BTreeSet<LogId>)> {
+        let deadline = deadline.for_saving();
+        let turns = self.store.see(deadline, |it| it.turns(missing)).await;
+        let turns = self.note(turns);
+        turns.unwrap_or_else(|| by_hour(missing).into_iter().collect())
+    }
+
+    /// Notes the hour whose missing records could not be delivered again, so that others were not tried.
+    pub async fn note_stuck(&self, hour: DateTime<Utc>, deadline: Deadline) {
+        let noted = self.store.change(deadline, |it| it.note_stuck(hour));
+        self.note(noted.await);
     }
 
     /// Notes that missing records were delivered again.

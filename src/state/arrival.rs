@@ -49,6 +49,9 @@ pub(crate) struct Arrivals {
     /// Hours that are forgotten, and the objects of whose ids are to be removed.
     #[serde(default)]
     gone: BTreeSet<DateTime<Utc>>,
+    /// The last hour whose missing records could not be delivered again, so that others were not tried.
+    #[serde(default)]
+    stuck_hour: Option<DateTime<Utc>>,
     /// Records that were given up although it is not known whether they arrived.
     #[serde(skip)]
     given_up: u64,
@@ -361,6 +364,21 @@ impl Arrivals {
                 hour.lost = seen.accepted.saturating_sub(seen.landed);
             }
         }
+    }
+
+    /// Notes that the missing records of this hour could not be delivered again, and that those of others
+    /// were not tried after them.
+    pub fn note_stuck(&mut self, hour: DateTime<Utc>) {
+        self.stuck_hour = Some(hour);
+    }
+
+    /// Missing records, hour by hour, in the order in which they are to be delivered again. The hour that
+    /// others were not tried after may fail each time, so the hours after it come first.
+    pub fn turns(&self, missing: &BTreeSet<LogId>) -> Vec<(DateTime<Utc>, BTreeSet<LogId>)> {
+        let mut turns: Vec<_> = by_hour(missing).into_iter().collect();
+        let after = turns.iter().position(|(it, _)| Some(*it) > self.stuck_hour);
+        turns.rotate_left(after.unwrap_or_default());
+        turns
     }
 
     /// The totals of all hours that were looked for.

@@ -57,7 +57,7 @@ async fn where_something_on_the_way_blocks_every_post_nothing_is_set_aside(sink:
             let counts = numbers(&ran.report(), ["delivered", "dead_lettered"]);
             assert_eq!(counts, [0, 0], "{block:?}");
         }
-        world.arrivals().unblock();
+        world.arrivals().relent();
         world.poll().await;
         world.assert_all_landed_once();
     }

@@ -243,6 +243,33 @@ fn what_could_not_be_delivered_again_counts_as_missing_for_good_until_it_is_foun
     assert_eq!(told(&arrivals), [3, 3, 0, 0]);
 }
 
+/// Otherwise an hour that fails each time would keep those after it from ever being delivered again.
+#[test]
+fn the_hours_after_the_one_that_failed_come_first() {
+    let mut arrivals = delivered();
+    let missing: BTreeSet<_> = [7, 8, 9]
+        .into_iter()
+        .flat_map(|it| ids(it, [0, 30]))
+        .collect();
+    let turns = |arrivals: &Arrivals| {
+        let turns = arrivals.turns(&missing).into_iter();
+        let turns = turns.map(|(hour, ids)| (hour.format("%H").to_string(), ids.len()));
+        turns.collect::<Vec<_>>()
+    };
+    let all = |hours: [&str; 3]| hours.map(|it| (it.to_owned(), 2));
+    assert_eq!(turns(&arrivals), all(["07", "08", "09"]));
+    for (stuck, then) in [
+        ("07:00:00", ["08", "09", "07"]),
+        ("08:00:00", ["09", "07", "08"]),
+        ("09:00:00", ["07", "08", "09"]),
+        // Nothing is missing of it now.
+        ("06:00:00", ["07", "08", "09"]),
+    ] {
+        arrivals.note_stuck(at(stuck));
+        assert_eq!(turns(&arrivals), all(then), "{stuck}");
+    }
+}
+
 #[test]
 fn an_hour_whose_missing_records_were_delivered_again_has_had_its_turn() {
     let mut arrivals = delivered();

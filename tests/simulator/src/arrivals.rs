@@ -59,8 +59,8 @@ pub struct Arrivals {
     requests: Counter,
     faults: Faults,
     refused: Mutex<Vec<String>>,
-    /// Text for which something on the way blocks a post, and its answer.
-    blocked: Mutex<Option<(String, Fault)>>,
+    /// Texts for which something on the way blocks a post, and its answer.
+    blocked: Mutex<Vec<(String, Fault)>>,
     /// One of this many rows is dropped; 0 drops none.
     dropping: AtomicUsize,
     rows: AtomicUsize,
@@ -122,17 +122,13 @@ impl Arrivals {
     /// From now on answers every post that contains this text like this, as something on the way does
     /// that blocks it. Nothing of such a post is stored.
     pub fn block(&self, text: &str, answer: Fault) {
-        *lock(&self.blocked) = Some((text.to_owned(), answer));
+        lock(&self.blocked).push((text.to_owned(), answer));
     }
 
-    /// Lets all posts through again.
-    pub fn unblock(&self) {
-        *lock(&self.blocked) = None;
-    }
-
-    /// Stops refusing posts.
+    /// Stops refusing and blocking posts.
     pub fn relent(&self) {
         lock(&self.refused).clear();
+        lock(&self.blocked).clear();
     }
 
     /// Acknowledges every row from now on, and drops one of every `rows` rows; 0 drops none.
@@ -185,10 +181,15 @@ impl Arrivals {
 
     /// The answer of what blocks this post, if anything does. It looks into compressed posts too.
     fn blocks(&self, post: &[u8]) -> Option<Fault> {
-        let (text, answer) = lock(&self.blocked).clone()?;
+        let blocked = lock(&self.blocked);
+        if blocked.is_empty() {
+            return None;
+        }
         let mut plain = Vec::new();
         let is_read = GzDecoder::new(post).read_to_end(&mut plain).is_ok();
-        contains(if is_read { &plain } else { post }, &text).then_some(answer)
+        let post = if is_read { &plain } else { post };
+        let found = blocked.iter().find(|(text, _)| contains(post, text));
+        found.map(|(_, answer)| answer.clone())
     }
 
     pub(crate) fn accepted(&self, length: usize) {
