@@ -70,7 +70,8 @@ impl Lost {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{count} records that the destination acknowledged are not in the table, and could not be \
-     delivered again, which is tried once more after the next look: {why}"
+     delivered again, which is tried after the next look, unless two parts of an hour were delivered \
+     and nothing of them arrived: {why}"
 )]
 struct NotSentAgain {
     count: usize,
