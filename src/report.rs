@@ -86,10 +86,22 @@ pub(crate) struct Report {
     /// Whether the run ended because the destination refused every record.
     #[serde(skip)]
     pub refuses_all: bool,
+    /// Where the fault of the last delivery that failed may be, if any did.
+    #[serde(skip)]
+    pub fault: Option<Fault>,
     /// Duration of the run in milliseconds, including the time in which it waited for its turn.
     pub elapsed_ms: u64,
     /// What went wrong. A run with errors has failed, even if it delivered records.
     pub errors: Vec<String>,
+}
+
+/// Where the fault of a failed delivery may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// In one of its records, although the destination does not say so.
+    Record,
+    /// In no record.
+    Elsewhere,
 }
 
 /// The label of a destination: `tenant/destination`, or only `destination` if there is one tenant.

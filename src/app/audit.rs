@@ -76,6 +76,8 @@ enum AuditError {
          compared: {why}"
     )]
     Mending { hour: String, why: String },
+    #[error("missing records of the hour from {hour} could not be delivered again: {why}")]
+    Unmended { hour: String, why: String },
 }
 
 /// A destination under audit.
@@ -87,6 +89,11 @@ struct Target<'a> {
     history: Option<History>,
     /// The names of its dead letters.
     set_aside: BTreeSet<String>,
+    /// How many hours had missing records that could not be delivered again, since the last one that was.
+    failed_hours: u32,
+    /// Why the missing records of an hour could not be delivered again, if the audit went on. The first reason
+    /// counts.
+    unmended: Option<String>,
     audited: Audited,
 }
 
@@ -141,7 +148,7 @@ impl App {
                 audited.is_left_to_another = false;
             }
         }
-        done.extend(targets.into_iter().map(|it| it.audited));
+        done.extend(targets.into_iter().map(Target::end));
         done
     }
 
@@ -180,6 +187,8 @@ impl App {
             store,
             history: None,
             set_aside: BTreeSet::new(),
+            failed_hours: 0,
+            unmended: None,
             audited,
         })
     }
@@ -339,12 +348,7 @@ impl App {
             if audit.mends && !missing.is_empty() && !is_asked_to_end {
                 let mended = self.mend(target, of_hour.hour, &missing).await;
                 counts.delivered = mended.delivered;
-                if let Some(why) = mended.problem {
-                    let hour = to_seconds(of_hour.hour);
-                    target
-                        .audited
-                        .fail(AuditError::Mending { hour, why }.to_string());
-                }
+                target.note_mended(of_hour.hour, mended);
             }
             target.audited.undated += at_auth0.undated;
             target.audited.add(of_hour.hour, counts, missing);
@@ -353,6 +357,14 @@ impl App {
 }
 
 impl Target<'_> {
+    /// The result.
+    fn end(mut self) -> Audited {
+        if let Some(unmended) = self.unmended {
+            self.audited.fail(unmended);
+        }
+        self.audited
+    }
+
     /// How many records of an hour came late, according to the runs' counts.
     fn missed(&self, hour: DateTime<Utc>, at_auth0: &AtAuth0) -> Option<u64> {
         if at_auth0.ids().next().is_none() {

@@ -9,6 +9,7 @@ use super::Delivering;
 use crate::destination::{Delivery, DeliveryError, Outcome, Quarantine};
 use crate::error::BoxError;
 use crate::record::{Record, Source};
+use crate::report::Fault;
 use crate::run::{DeadLetters, Handled, Ledger, RunError, Stop};
 
 /// Records of the batch, as indices.
@@ -120,6 +121,13 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         if accepted > 0 {
             self.report_accepted(accepted, bytes, quarantine);
             self.is_unsaved = true;
+        }
+        if let Some(error) = &error {
+            let fault = match error {
+                DeliveryError::Late(_) | DeliveryError::Internal(_) => Fault::Record,
+                DeliveryError::Failed(_) | DeliveryError::Refused(_) => Fault::Elsewhere,
+            };
+            self.active.report(|report| report.fault = Some(fault));
         }
         match error {
             Some(DeliveryError::Failed(error)) => found.error = Some(error),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use simulator::{Fault, tenant};
+use simulator::{Fault, QueryApi, tenant};
 
 use super::{add, as_argument, asked, audit, audited, ids, this_hour, total, world};
-use crate::world::{Sink, World, minutes_ago, now};
+use crate::world::{Ran, Sink, World, minutes_ago, now};
 
 #[tokio::test]
 async fn what_cannot_be_delivered_again_stays_missing_and_fails() {
@@ -178,4 +178,118 @@ async fn records_of_every_prefix_are_compared_and_delivered_again() {
         [153, 153, 0, 0].map(Some),
         "{ran:?}"
     );
+}
+
+/// A world with so many hours of five records each, of which the last one is missing in each hour. Returns
+/// the hours, and what is missing.
+async fn world_of_hours(count: i64) -> (World, QueryApi, Vec<DateTime<Utc>>, Vec<String>) {
+    let (mut world, api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "12h");
+    let this_hour = this_hour();
+    let hours: Vec<_> = (1..=count)
+        .map(|back| this_hour - TimeDelta::hours(back))
+        .rev()
+        .collect();
+    for hour in &hours {
+        for minute in 1..=5 {
+            add(&world, *hour + TimeDelta::minutes(minute));
+        }
+    }
+    world.arrivals().drop_one_of(5);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    let missing: Vec<_> = ids.into_iter().skip(4).step_by(5).collect();
+    let landed = world.arrivals().landed();
+    assert!(missing.iter().all(|it| !landed.contains(it)), "{landed:?}");
+    (world, api, hours, missing)
+}
+
+async fn audit_of(world: &World, hours: &[DateTime<Utc>]) -> Ran {
+    let (from, to) = (as_argument(hours[0]), as_argument(this_hour()));
+    let audit = ["audit", "--from", &from, "--to", &to, "--json", "--mend"];
+    world.command(&audit).await
+}
+
+/// Such a record is alone, so nothing else of its hour shows that the fault is in it.
+#[tokio::test]
+async fn a_record_that_something_on_the_way_blocks_keeps_no_hour_after_it_from_being_delivered_again()
+ {
+    let (world, _api, hours, missing) = world_of_hours(4).await;
+    for id in [0, 2] {
+        world.workspace.block(&missing[id]);
+    }
+    let ran = audit_of(&world, &hours).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [20, 16, 4].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 2, "{found}");
+    let error = found["error"].as_str().unwrap_or_default();
+    let [first, third] = [0, 2].map(|it| as_argument(hours[it]));
+    let told = format!("missing records of the hour from {first} could not be delivered again: ");
+    assert!(error.starts_with(&told) && error.contains("406"), "{error}");
+    let told = format!("missing records of the hour from {third} could not be delivered again: ");
+    assert!(ran.stderr.contains(&told), "{ran:?}");
+    let left = "2 records are missing and were not delivered again, 2 were";
+    assert!(ran.stderr.contains(left), "{ran:?}");
+
+    world.workspace.relent();
+    assert_eq!(audit_of(&world, &hours).await.code(), 0);
+    world.assert_all_landed_once();
+}
+
+/// Most likely the destination takes nothing, and each further hour would fail the same way.
+#[tokio::test]
+async fn after_two_hours_in_a_row_of_which_nothing_is_delivered_again_the_audit_ends() {
+    let (world, _api, hours, missing) = world_of_hours(5).await;
+    for id in [0, 2, 3] {
+        world.workspace.block(&missing[id]);
+    }
+    let ran = audit_of(&world, &hours).await;
+    assert_eq!(ran.code(), 1, "{ran:?}");
+    let found = audited(&ran);
+    assert_eq!(total(&found)[..3], [20, 16, 4].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 1, "{found}");
+    let error = found["error"].as_str().unwrap_or_default();
+    let told = format!(
+        "missing records of the hour from {} could not be delivered again, so what follows it is not compared: ",
+        as_argument(hours[3])
+    );
+    assert!(error.starts_with(&told), "{error}");
+    for hour in [0, 2] {
+        let hour = as_argument(hours[hour]);
+        let told =
+            format!("missing records of the hour from {hour} could not be delivered again: ");
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+    }
+}
+
+/// They may be accepted by now, although another record of their hour is not.
+#[tokio::test]
+async fn dead_letters_are_delivered_again_where_another_record_of_their_hour_is_blocked() {
+    let (mut world, _api) = world(Sink::LogAnalytics).await;
+    world.set("START_FROM", "6h");
+    let hours = [2, 1].map(|back| this_hour() - TimeDelta::hours(back));
+    for hour in hours {
+        for minute in 1..=5 {
+            add(&world, hour + TimeDelta::minutes(minute));
+        }
+    }
+    let mut ids = world.tenant.log_ids();
+    ids.sort();
+    world.workspace.refuse(&ids[1]);
+    world.arrivals().drop_one_of(3);
+    world.poll().await;
+    world.arrivals().drop_one_of(0);
+    let landed = world.arrivals().landed();
+    let is_missing = |id: &&String| !landed.contains(id);
+    assert_eq!(ids.iter().filter(is_missing).count(), 4);
+    let mut of_first_hour = ids[..5].iter().filter(is_missing);
+    let blocked = of_first_hour.find(|id| **id != ids[1]).unwrap();
+    world.workspace.relent();
+    world.workspace.block(blocked);
+    let found = audited(&audit_of(&world, &hours).await);
+    assert_eq!(total(&found)[..3], [10, 6, 4].map(Some), "{found}");
+    assert_eq!(found["total"]["delivered"], 3, "{found}");
 }
