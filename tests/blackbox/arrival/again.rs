@@ -159,7 +159,9 @@ async fn an_hour_that_cannot_be_delivered_again_keeps_no_other_from_its_turn() {
 
     // Each run is a process of its own, so what failed has to be stored.
     for id in [1, 3] {
-        world.workspace.block(&ids[id], Fault::answer(406, "Blocked"));
+        world
+            .workspace
+            .block(&ids[id], Fault::answer(406, "Blocked"));
     }
     let mut ran = Vec::new();
     for _ in 0..4 {

@@ -218,7 +218,9 @@ async fn a_record_that_something_on_the_way_blocks_keeps_no_hour_after_it_from_b
  {
     let (world, _api, hours, missing) = world_of_hours(4).await;
     for id in [0, 2] {
-        world.workspace.block(&missing[id]);
+        world
+            .workspace
+            .block(&missing[id], Fault::answer(406, "Blocked"));
     }
     let ran = audit_of(&world, &hours).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -244,7 +246,9 @@ async fn a_record_that_something_on_the_way_blocks_keeps_no_hour_after_it_from_b
 async fn after_two_hours_in_a_row_of_which_nothing_is_delivered_again_the_audit_ends() {
     let (world, _api, hours, missing) = world_of_hours(5).await;
     for id in [0, 2, 3] {
-        world.workspace.block(&missing[id]);
+        world
+            .workspace
+            .block(&missing[id], Fault::answer(406, "Blocked"));
     }
     let ran = audit_of(&world, &hours).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
@@ -288,7 +292,9 @@ async fn dead_letters_are_delivered_again_where_another_record_of_their_hour_is_
     let mut of_first_hour = ids[..5].iter().filter(is_missing);
     let blocked = of_first_hour.find(|id| **id != ids[1]).unwrap();
     world.workspace.relent();
-    world.workspace.block(blocked);
+    world
+        .workspace
+        .block(blocked, Fault::answer(406, "Blocked"));
     let found = audited(&audit_of(&world, &hours).await);
     assert_eq!(total(&found)[..3], [10, 6, 4].map(Some), "{found}");
     assert_eq!(found["total"]["delivered"], 3, "{found}");
