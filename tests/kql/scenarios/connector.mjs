@@ -8,6 +8,20 @@ const hidden = call("11:40", "post", "/api/v2/client-grants", { filler });
 
 const silentFor = (hours, tenant) => earlier(hours, [event("12:00", "s", { tenant_name: tenant })]);
 
+/**
+ * The case, in a workspace with heartbeats of these tenants: of each, how many minutes before the rules run,
+ * how many records were delivered, and what differs from a heartbeat of which the newest is a minute older.
+ */
+const delivering = (tenants, one) => ({
+  ...one,
+  beats: Object.entries(tenants).flatMap(([tenant, beats]) => beats.map(([minutes, Delivered_d, other]) => ({
+    TimeGenerated: ago(minutes), TenantName_s: tenant, Destination_s: "logs-ingestion", State_s: "ok",
+    Delivered_d, NewestRecord_t: ago(minutes + 1), ...other,
+  }))),
+});
+const of = (tenant, clock) => event(clock, "s", { tenant_name: tenant });
+const LATELY = [5, 0];
+
 const deleted = call("11:40", "delete", "/api/v2/log-streams/lst_1Ab");
 
 /** Where a sink leads, of all kinds at once. */
@@ -75,6 +89,30 @@ export default {
         ...silentFor(26, "acme"), ...silentFor(27, "Globex")])),
       beating({ acme: [31] }, fires("a tenant that had heartbeats, once", [...silentFor(26, "acme"), event("11:59", "s", { tenant_name: "globex" })], [
         { details: { Tenant: "acme", LastArrival: "2026-11-21T11:29:00.0000000Z" } }])),
+      delivering({ acme: [[61, 5], LATELY] }, fires("delivered an hour ago, and nothing is there", [], [{
+        title: "Auth0 - Connector for acme went silent, last arrival: more than two days ago, or never",
+        severity: "Medium",
+        entities: ["CloudApplication Auth0"],
+        details: { Tenant: "acme", LastArrival: "more than two days ago, or never" },
+      }])),
+      delivering({ acme: [[61, 0], LATELY] }, quiet("nothing delivered", [])),
+      delivering({ acme: [[59, 5], LATELY] }, quiet("delivered less than an hour ago", [])),
+      delivering({ acme: [[61, 5, { Destination_s: "event-grid" }], LATELY] }, quiet("delivered elsewhere", [])),
+      delivering({ acme: [[300, 5], [61, 1, { Destination_s: "log-analytics" }], LATELY] }, fires("what came before has arrived", [of("acme", "09:00")], [
+        "Medium: Auth0 - Connector for acme went silent, last arrival: 2026-11-21T09:00:00.0000000Z"])),
+      delivering({ acme: [[61, 5], LATELY] }, quiet("it has arrived", [of("acme", "10:57")])),
+      delivering({ acme: [[61, 5], LATELY] }, quiet("it had arrived when half an hour of the run was left", [of("acme", "10:29")])),
+      delivering({ acme: [[61, 5], LATELY] }, fires("what arrived was of a run before", [of("acme", "10:28")], 1)),
+      delivering({ acme: [[61, 5, { NewestRecord_t: "2026-11-21T09:00:00.000Z" }], LATELY] }, quiet("delivered once more", [of("acme", "09:00")])),
+      delivering({ ACME: [[61, 5], LATELY], "globex.eu.auth0.com": [[61, 5], LATELY] }, fires("of one of two tenants nothing arrives", [
+        of("Acme", "09:00"), of("globex", "11:00")], [{ details: { Tenant: "ACME" } }])),
+      delivering({ acme: [[61, 5], LATELY], "globex.eu.auth0.com": [[61, 5], LATELY] }, fires("nor of one with its host's name", [
+        of("acme", "11:00"), of("globex", "09:00")], [{ details: { Tenant: "globex.eu.auth0.com" } }])),
+      delivering({ prod: [[61, 5], LATELY] }, quiet("of a tenant that its records name otherwise", [of("acme", "11:00")])),
+      delivering({ prod: [[61, 5], LATELY] }, fires("of one that they name otherwise, and nothing else either", [of("acme", "09:00")], [
+        "Medium: Auth0 - Connector for prod went silent, last arrival: 2026-11-21T09:00:00.0000000Z"])),
+      delivering({ acme: [[61, 5], [31, 0]] }, fires("nor a heartbeat", [of("acme", "09:00")], [
+        "Medium: Auth0 - Connector for acme went silent, last arrival: 2026-11-21T11:29:00.0000000Z"])),
       beating({ acme: [48 * 60 + 1] }, fires("no more heartbeats, nor records", [], [
         "Medium: Auth0 - Connector went silent, last arrival: more than two days ago, or never"])),
     ],
