@@ -1,5 +1,8 @@
 //! Reading on after an id: when the log has ended, and how to skip a record that is too large to read.
 
+mod take;
+mod unreadable;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -7,12 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use tracing::warn;
 
+pub(crate) use self::take::Take;
 use super::ahead::Log;
 use super::error::LogsError;
 use super::logs::{Logs, Search};
 use super::start::{self, Misfits};
-use super::take::Take;
-use super::unreadable;
 use crate::clock::Clock;
 use crate::error::with_causes;
 use crate::net::http::MAX_PAGE;
@@ -277,12 +279,11 @@ pub(crate) fn marker(head: Record) -> Record {
          delivered in its place",
         head.log_id
     );
-    let why = format!("which is larger than {MAX_PAGE} bytes");
-    in_place_of(head, &why)
+    in_place_of(head, &format!("which is larger than {MAX_PAGE} bytes"))
 }
 
 /// What is delivered instead of a record that fails like this whenever it is read.
-pub(super) fn unreadable(head: Record, error: &GaveUp<LogsError>) -> Record {
+fn marker_of_unreadable(head: Record, error: &GaveUp<LogsError>) -> Record {
     warn!(
         "the record {} cannot be read ({}), although others after it can; a record that says so is \
          delivered in its place",

@@ -14,9 +14,7 @@ mod rate_limit;
 mod refill;
 mod settings;
 mod start;
-mod take;
 mod token;
-mod unreadable;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -33,11 +31,10 @@ pub(crate) use self::ahead::{Ahead, Log, Session};
 pub(crate) use self::page_budget::PageBudget;
 
 use self::error::LogsError;
-use self::forward::Forward;
+use self::forward::{Forward, Take};
 use self::logs::{Logs, PAGE, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
-use self::take::Take;
 use self::token::{TokenError, TokenSource};
 use crate::clock::Clock;
 use crate::net::http::SendError;

@@ -124,10 +124,10 @@ impl Transient for EventBridgeError {
         match self {
             Self::Busy {
                 is_internal: true, ..
-            } => Failure::Internal,
+            }
+            | Self::NotUnderstood { .. } => Failure::Internal,
             Self::Send { source, .. } => source.failure(),
             Self::Status { status, .. } => http::failure(*status),
-            Self::NotUnderstood { .. } => Failure::Internal,
             _ => Failure::Other,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::logs::{COMFORTABLE, PAGE};
+use crate::auth0::logs::{COMFORTABLE, PAGE};
 
 /// A page with this many records is never a short one: that may be all a tenant returns at once,
 /// whatever it returned before. Auth0's own default is 50. One more request tells.

@@ -6,10 +6,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::error::LogsError;
-use super::forward::{self, Forward};
-use super::logs::{Logs, PAGE, Search};
-use super::start::{self, Misfits};
+use super::{Forward, marker_of_unreadable};
+use crate::auth0::error::LogsError;
+use crate::auth0::logs::{Logs, PAGE, Search};
+use crate::auth0::start::{self, Misfits};
 use crate::net::retry::{Deadline, GaveUp};
 use crate::record::{LogId, Page, Record, is_future};
 
@@ -29,7 +29,7 @@ pub(super) async fn pass(
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
     match find(log, id, deadline).await {
-        Some((head, why)) => Ok(Page::of(forward::unreadable(head, &why))),
+        Some((head, why)) => Ok(Page::of(marker_of_unreadable(head, &why))),
         None => Err(error),
     }
 }
