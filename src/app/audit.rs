@@ -2,6 +2,7 @@
 //!
 //! It works hour by hour, by the time in the log id, so that only one hour's ids are in memory.
 
+mod error;
 mod kept;
 mod mend;
 mod record_store;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
+use self::error::AuditError;
 use self::kept::Kept;
 use self::mend::note_set_aside;
 use self::record_store::{AuditedHour, RecordStore};
@@ -27,7 +29,6 @@ use crate::destination::Filter;
 use crate::error::with_causes;
 use crate::net::retry::Deadline;
 use crate::record::{LogId, Source as _, texts};
-use crate::report::Gap;
 use crate::run::{Mark, Run, Stretch, StretchLedger, Until, Watched};
 use crate::state::History;
 
@@ -36,49 +37,6 @@ const ASKING: Duration = Duration::from_mins(10);
 const HOUR: TimeDelta = TimeDelta::hours(1);
 /// What the settings are needed for, as told in problems.
 const COMMAND: &str = "audit";
-
-/// Why a destination is not compared, or not completely.
-#[derive(Debug, thiserror::Error)]
-enum AuditError {
-    #[error("this destination cannot be queried for its records, so it is not audited")]
-    Unasked,
-    #[error("the oldest record at Auth0 could not be found: {0}")]
-    Oldest(String),
-    #[error(
-        "the hour from {hour} could not be read at Auth0, so neither it nor what follows is compared: \
-         {why}"
-    )]
-    Reading { hour: String, why: String },
-    #[error(
-        "Auth0 has none of these records any more, and the destination has {surplus}, so nothing was \
-         compared; ask for a stretch that Auth0 still keeps"
-    )]
-    Gone { surplus: u64 },
-    #[error("records {0} are not compared: Auth0 keeps none for so long; ask for a later stretch")]
-    Beyond(Gap),
-    #[error(
-        "Auth0 has no records of this time, or none any more, so nothing was compared; ask for a \
-         stretch of which it has some"
-    )]
-    Nothing,
-    #[error(
-        "all {undated} records that Auth0 has of this time have no log id, or one that tells no time, so \
-         nothing was compared"
-    )]
-    Undated { undated: u64 },
-    #[error(
-        "the destination could not be queried for the hour from {hour}, so neither it nor what follows is \
-         compared: {why}"
-    )]
-    Asking { hour: String, why: String },
-    #[error(
-        "missing records of the hour from {hour} could not be delivered again, so what follows it is not \
-         compared: {why}"
-    )]
-    Mending { hour: String, why: String },
-    #[error("missing records of the hour from {hour} could not be delivered again: {why}")]
-    Unmended { hour: String, why: String },
-}
 
 /// A destination under audit.
 struct Target<'a> {
