@@ -22,7 +22,7 @@ pub(crate) use self::log_id::{LONGEST_ID, LogId, STORING_DELAY};
 pub(crate) use self::page::{
     Elements, MOST_MISFITS, Misfit, Page, PageError, parse_page, parse_page_of,
 };
-pub(crate) use self::position::{CLOCK_ERROR, Position, Start, StartFrom, is_future};
+pub(crate) use self::position::{CLOCK_ERROR, Position, Start, StartFrom, has_waited, is_future};
 pub(crate) use self::reach::Reach;
 pub(crate) use self::source::{LONGEST_RETENTION, SHORTEST_RETENTION, Source, SourceError};
 

@@ -29,6 +29,17 @@ pub(crate) fn is_future(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     time > now + CLOCK_ERROR
 }
 
+/// How long a record waits before it is suspected to be at fault: most outages are shorter.
+const LONG_WAIT: TimeDelta = TimeDelta::hours(1);
+
+/// Whether a record with the first of these times that is not in the future has waited so long that the
+/// fault may be in it. One that tells no such time would never get that old, so it counts as if it had.
+pub(crate) fn has_waited(times: [Option<DateTime<Utc>>; 2], now: DateTime<Utc>) -> bool {
+    let mut past = times.into_iter().flatten();
+    let time = past.find(|it| !is_future(*it, now));
+    time.is_none_or(|it| now - it >= LONG_WAIT)
+}
+
 impl Start {
     /// The time, if it is one.
     pub fn time(self) -> Option<DateTime<Utc>> {
@@ -96,6 +107,34 @@ impl fmt::Display for Position {
             Self::After(id) => write!(f, "after the record {id}"),
             Self::Start(Start::At(time)) => write!(f, "at {}", to_seconds(*time)),
             Self::Start(Start::Oldest) => f.write_str("with the oldest record"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_waited_after_an_hour_or_if_it_tells_no_past_time() {
+        let at = |clock: &str| Some(format!("2026-11-21T{clock}Z").parse().unwrap());
+        let now = at("08:00:00").unwrap();
+        for (stored, date, expected) in [
+            (at("07:00:00"), None, true),
+            (at("07:00:01"), None, false),
+            // When it was stored counts, if the id tells.
+            (at("07:30:00"), at("06:00:00"), false),
+            (None, at("06:00:00"), true),
+            (None, at("07:30:00"), false),
+            (None, None, true),
+            // A time in the future is none, unless a clock may be wrong.
+            (at("08:05:01"), at("07:30:00"), false),
+            (at("08:05:01"), at("06:00:00"), true),
+            (at("08:05:01"), at("23:00:00"), true),
+            (at("08:05:00"), None, false),
+        ] {
+            let found = has_waited([stored, date], now);
+            assert_eq!(found, expected, "{stored:?} {date:?}");
         }
     }
 }

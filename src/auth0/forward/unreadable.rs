@@ -4,17 +4,13 @@
 //! In an outage everything fails, and nothing may be passed. So a record is passed only if it has waited
 //! for an hour, a record after it can be read, and it fails alone again after that.
 
-use chrono::{DateTime, Utc};
-
 use super::{Forward, marker_of_unreadable};
 use crate::auth0::error::LogsError;
 use crate::auth0::logs::{Logs, PAGE, Search};
 use crate::auth0::start::{self, Misfits};
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{LogId, Page, Record, is_future};
+use crate::record::{LogId, Page, Record, has_waited};
 
-/// How long, in hours, a record has been in the log before it is passed: most outages are shorter.
-const LONG_WAIT: i64 = 1;
 /// How often a record has to fail alone, after another was read.
 const CONFIRMED: u32 = 6;
 /// Which of the records after it are tried, until one can be read: others may be as unreadable.
@@ -72,14 +68,6 @@ async fn find(
     }
 }
 
-/// Whether the first of these times that is not in the future is [`LONG_WAIT`] ago. A record that tells
-/// no such time would never get that old, so it counts as if it had.
-fn has_waited(times: [Option<DateTime<Utc>>; 2], now: DateTime<Utc>) -> bool {
-    let mut past = times.into_iter().flatten();
-    let time = past.find(|it| !is_future(*it, now));
-    time.is_none_or(|it| (now - it).num_hours() >= LONG_WAIT)
-}
-
 /// Whether Auth0 returns any of the records that follow this one.
 async fn is_any_read_after(logs: &Logs, head: &Record, deadline: Deadline) -> bool {
     let reads = async |id: &LogId| match logs.after_at_once(id, 1, deadline).await {
@@ -106,32 +94,4 @@ async fn is_any_read_after(logs: &Logs, head: &Record, deadline: Deadline) -> bo
         }
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_has_waited_after_an_hour_or_if_it_tells_no_past_time() {
-        let at = |clock: &str| Some(format!("2026-11-21T{clock}Z").parse().unwrap());
-        let now = at("08:00:00").unwrap();
-        for (stored, date, expected) in [
-            (at("07:00:00"), None, true),
-            (at("07:00:01"), None, false),
-            // When it was stored counts, if the id tells.
-            (at("07:30:00"), at("06:00:00"), false),
-            (None, at("06:00:00"), true),
-            (None, at("07:30:00"), false),
-            (None, None, true),
-            // A time in the future is none, unless a clock may be wrong.
-            (at("08:05:01"), at("07:30:00"), false),
-            (at("08:05:01"), at("06:00:00"), true),
-            (at("08:05:01"), at("23:00:00"), true),
-            (at("08:05:00"), None, false),
-        ] {
-            let found = has_waited([stored, date], now);
-            assert_eq!(found, expected, "{stored:?} {date:?}");
-        }
-    }
 }

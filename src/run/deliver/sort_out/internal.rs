@@ -12,13 +12,11 @@ use tokio::time::Instant;
 use super::beyond::Beyond;
 use super::{halves, sample};
 use crate::error::{BoxError, with_causes};
-use crate::record::{Record, Source, is_future};
+use crate::record::{Source, has_waited};
 use crate::run::deliver::Delivering;
 use crate::run::deliver::attempt::{Culprit, Part};
 use crate::run::{DeadLetters, Ledger, RunError, Stop};
 
-/// How long records have waited before the fault is looked for in one of them.
-const LONG_WAIT: Duration = Duration::from_hours(1);
 /// Poison records of a batch that are set aside before the rest is delivered. Each takes several attempts,
 /// so if there are more, the rest comes first: it would have to wait for many runs.
 const FEW: usize = 3;
@@ -29,18 +27,12 @@ const CONFIRMED: usize = 3;
 const CONFIRMING: Duration = Duration::from_secs(45);
 
 impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
-    /// Whether any unhandled record of the batch has waited for [`LONG_WAIT`]. One that tells no past time
-    /// would never get that old, so it counts as if it had.
+    /// Whether any unhandled record of the batch has waited so long that the fault may be in it.
     pub(super) fn has_waited(&self) -> bool {
-        let began = self.active.began;
-        let has_waited = |record: &Record| {
-            let times = [record.log_id.stored_at(), record.date];
-            let mut past = times.into_iter().flatten();
-            let time = past.find(|it| !is_future(*it, began));
-            time.is_none_or(|it| (began - it).to_std().is_ok_and(|it| it >= LONG_WAIT))
-        };
         let mut records = self.batch.records.iter().enumerate();
-        records.any(|(index, it)| self.is_left(index) && has_waited(it))
+        records.any(|(index, it)| {
+            self.is_left(index) && has_waited([it.log_id.stored_at(), it.date], self.active.began)
+        })
     }
 
     /// Delivers what the service accepts of some records of the batch, and sets aside those over which
