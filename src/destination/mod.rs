@@ -440,6 +440,23 @@ mod tests {
         }
     }
 
+    /// How a delivery of one row, and one of two, to each destination fails if this answers.
+    async fn errors_of_deliveries_to(router: axum::Router) -> Vec<(String, DeliveryError)> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut errors = Vec::new();
+        for (name, destination) in served_by(&host) {
+            for rows in [1, 2] {
+                let rows = vec![Bytes::from_static(b"{}"); rows];
+                let deadline = Deadline::after(Duration::from_secs(20));
+                let delivery = destination.deliver(&rows, deadline).await;
+                errors.push((name.to_string(), delivery.error.unwrap()));
+            }
+        }
+        errors
+    }
+
     #[tokio::test]
     async fn a_service_that_fails_inside_may_do_so_for_a_row() {
         for (status, is_internal) in [(500, true), (502, true), (504, true), (503, false)] {
@@ -447,17 +464,9 @@ mod tests {
             // The deadline allows no retry.
             let answer = (status, [("retry-after", "3600")]);
             let router = axum::Router::new().fallback(async move || answer);
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let host = format!("http://{}", listener.local_addr().unwrap());
-            tokio::spawn(async move { axum::serve(listener, router).await });
-            for (name, destination) in served_by(&host) {
-                for rows in [1, 2] {
-                    let rows = vec![Bytes::from_static(b"{}"); rows];
-                    let deadline = Deadline::after(Duration::from_secs(20));
-                    let error = destination.deliver(&rows, deadline).await.error.unwrap();
-                    let found = matches!(error, DeliveryError::Internal(_));
-                    assert_eq!(found, is_internal, "{name}, {status}: {error:?}");
-                }
+            for (name, error) in errors_of_deliveries_to(router).await {
+                let found = matches!(error, DeliveryError::Internal(_));
+                assert_eq!(found, is_internal, "{name}, {status}: {error:?}");
             }
         }
     }
@@ -478,17 +487,9 @@ mod tests {
             let body = body.to_owned();
             let answer = async move || (status, headers, body.clone());
             let router = axum::Router::new().fallback(answer);
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let host = format!("http://{}", listener.local_addr().unwrap());
-            tokio::spawn(async move { axum::serve(listener, router).await });
-            for (name, destination) in served_by(&host) {
-                for rows in [1, 2] {
-                    let rows = vec![Bytes::from_static(b"{}"); rows];
-                    let deadline = Deadline::after(Duration::from_secs(20));
-                    let error = destination.deliver(&rows, deadline).await.error.unwrap();
-                    let is_internal = matches!(error, DeliveryError::Internal(_));
-                    assert!(is_internal, "{name}, {status}: {error:?}");
-                }
+            for (name, error) in errors_of_deliveries_to(router).await {
+                let is_internal = matches!(error, DeliveryError::Internal(_));
+                assert!(is_internal, "{name}, {status}: {error:?}");
             }
         }
     }

@@ -112,13 +112,19 @@ async fn a_look_removes_the_ids_of_forgotten_hours() {
     assert_eq!(kept().await, 0);
 }
 
-#[tokio::test]
-async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
+/// With the minutes by which its clock is past 09:30.
+async fn proof_of_an_hour_that_is_not_answered_and_another() -> (Proof, Arc<AtomicI64>) {
     let address = workspace("2026112108", "2026112109").await;
     let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
     let proof = proof(&address, &clock);
     let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
     proof.accept(&ids.into(), deadline()).await;
+    (proof, minutes)
+}
+
+#[tokio::test]
+async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
+    let (proof, minutes) = proof_of_an_hour_that_is_not_answered_and_another().await;
     let mut found = Vec::new();
     // After a failure nobody asks for ten minutes.
     for minute in [20, 29, 30, 41] {
@@ -135,11 +141,7 @@ async fn an_hour_of_which_nothing_is_answered_keeps_no_other_from_its_turn() {
 /// Otherwise nobody would look until the time of that failure has come.
 #[tokio::test]
 async fn a_query_that_failed_while_the_clock_was_ahead_is_made_again_once_the_clock_is_right() {
-    let address = workspace("2026112108", "2026112109").await;
-    let (begin, minutes, clock) = clock("2026-11-21T09:30:00Z");
-    let proof = proof(&address, &clock);
-    let ids = [90, 30].map(|it| LogId::synthetic("900", begin - TimeDelta::minutes(it)));
-    proof.accept(&ids.into(), deadline()).await;
+    let (proof, minutes) = proof_of_an_hour_that_is_not_answered_and_another().await;
     let mut found = Vec::new();
     for minute in [20 + 300, 20] {
         minutes.store(minute, Ordering::Relaxed);

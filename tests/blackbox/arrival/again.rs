@@ -97,20 +97,25 @@ fn exhausted() -> Fault {
     }
 }
 
-/// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.
-#[tokio::test]
-async fn a_rate_limit_that_leaves_no_request_for_what_is_missing_turns_nothing_red() {
-    let (mut world, _api) = world_with_a_missing_row().await;
-
+/// Lets the rate limit leave the next run no more requests than it needs to read the log to its end.
+async fn leave_no_request_for_what_is_missing(world: &mut World) {
     // A run that finds nothing to do, to learn how many pages it requests.
     world.set("ARRIVAL_AGAIN", "1h");
-    let (_, report) = run(&world).await;
+    let (_, report) = run(world).await;
     let [requests] = numbers(&report, ["requests"]);
     world.set("ARRIVAL_AGAIN", "0s");
     world.set("RUN_BUDGET", "5s");
     // One request was for the token.
     let before = (1..requests).map(|_| Fault::None);
     world.tenant.fail_logs(before.chain([exhausted()]));
+}
+
+/// The run itself has read the log to its end. What others leave of the rate limit is nobody's fault.
+#[tokio::test]
+async fn a_rate_limit_that_leaves_no_request_for_what_is_missing_turns_nothing_red() {
+    let (mut world, _api) = world_with_a_missing_row().await;
+
+    leave_no_request_for_what_is_missing(&mut world).await;
     let (ran, report) = run(&world).await;
     assert!(
         ran.stderr.contains("the rest is left to the next run"),
@@ -189,14 +194,7 @@ async fn an_hour_that_cannot_be_delivered_again_keeps_no_other_from_its_turn() {
 #[tokio::test]
 async fn after_an_hour_for_which_the_rate_limit_left_no_request_the_next_one_has_its_turn() {
     let (mut world, _api, ids) = world_with_hours_of_which_a_row_is_missing().await;
-    world.set("ARRIVAL_AGAIN", "1h");
-    let (_, report) = run(&world).await;
-    let [requests] = numbers(&report, ["requests"]);
-    world.set("ARRIVAL_AGAIN", "0s");
-    world.set("RUN_BUDGET", "5s");
-    // One request was for the token.
-    let before = (1..requests).map(|_| Fault::None);
-    world.tenant.fail_logs(before.chain([exhausted()]));
+    leave_no_request_for_what_is_missing(&mut world).await;
     let (ran, report) = run(&world).await;
     assert_eq!((ran.code(), numbers(&report, ["delivered"])), (0, [0]));
 

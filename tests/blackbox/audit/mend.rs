@@ -212,16 +212,19 @@ async fn audit_of(world: &World, hours: &[DateTime<Utc>]) -> Ran {
     world.command(&audit).await
 }
 
+/// Blocks each post with one of these records, as a firewall on the way does.
+fn block<const N: usize>(world: &World, ids: [&str; N]) {
+    for id in ids {
+        world.workspace.block(id, Fault::answer(406, "Blocked"));
+    }
+}
+
 /// Such a record is alone, so nothing else of its hour shows that the fault is in it.
 #[tokio::test]
 async fn a_record_that_something_on_the_way_blocks_keeps_no_hour_after_it_from_being_delivered_again()
  {
     let (world, _api, hours, missing) = world_of_hours(4).await;
-    for id in [0, 2] {
-        world
-            .workspace
-            .block(&missing[id], Fault::answer(406, "Blocked"));
-    }
+    block(&world, [0, 2].map(|it| &*missing[it]));
     let ran = audit_of(&world, &hours).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
     let found = audited(&ran);
@@ -245,11 +248,7 @@ async fn a_record_that_something_on_the_way_blocks_keeps_no_hour_after_it_from_b
 #[tokio::test]
 async fn after_two_hours_in_a_row_of_which_nothing_is_delivered_again_the_audit_ends() {
     let (world, _api, hours, missing) = world_of_hours(5).await;
-    for id in [0, 2, 3] {
-        world
-            .workspace
-            .block(&missing[id], Fault::answer(406, "Blocked"));
-    }
+    block(&world, [0, 2, 3].map(|it| &*missing[it]));
     let ran = audit_of(&world, &hours).await;
     assert_eq!(ran.code(), 1, "{ran:?}");
     let found = audited(&ran);
@@ -292,9 +291,7 @@ async fn dead_letters_are_delivered_again_where_another_record_of_their_hour_is_
     let mut of_first_hour = ids[..5].iter().filter(is_missing);
     let blocked = of_first_hour.find(|id| **id != ids[1]).unwrap();
     world.workspace.relent();
-    world
-        .workspace
-        .block(blocked, Fault::answer(406, "Blocked"));
+    block(&world, [blocked]);
     let found = audited(&audit_of(&world, &hours).await);
     assert_eq!(total(&found)[..3], [10, 6, 4].map(Some), "{found}");
     assert_eq!(found["total"]["delivered"], 3, "{found}");
