@@ -380,7 +380,6 @@ impl App {
             dead_letters,
             share,
             pace: &route.pace,
-            suspects: &route.suspects,
             clock: &self.clock,
             stopping: &self.stopping,
             budget,

@@ -10,7 +10,7 @@ use crate::arrival::Proof;
 use crate::auth0::{Domain, LogReader, RunGuard, Tenant};
 use crate::destination::{Destination, Filter, Kind, Tools};
 use crate::report::{Report, label};
-use crate::run::{Pace, Suspects};
+use crate::run::Pace;
 use crate::settings::{SettingsError, UNKNOWN};
 use crate::state::{ArrivalStore, Timing};
 use crate::storage::Storage;
@@ -36,7 +36,6 @@ pub(crate) struct Route {
     pub(super) filter: Filter,
     pub(super) source: LogReader,
     pub(super) pace: Pace,
-    pub(super) suspects: Suspects,
     /// The proof of arrival, if it is configured.
     pub(super) proof: Option<Proof>,
     pub stores: Stores,
@@ -108,7 +107,6 @@ impl Maker<'_> {
             proof,
             source: self.tenant.reader(),
             pace: Pace::default(),
-            suspects: Suspects::default(),
             stores: self
                 .layers
                 .stores_of(kind, self.domain, self.storage, &privacy),

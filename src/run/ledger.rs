@@ -122,6 +122,15 @@ pub(crate) trait Ledger: Send {
     /// Since when the destination has refused every record.
     fn refused_since(&self) -> Option<DateTime<Utc>>;
 
+    /// Notes that the destination failed over this record, which it was sent alone, while it accepted
+    /// others. The record is not set aside yet: nothing was accepted after it, or the time of the run was
+    /// over. Returns whether that was not noted before.
+    fn suspect(&mut self, id: &LogId) -> bool;
+
+    /// Whether an earlier run has noted this of the record. What is accepted in this one then shows that
+    /// the fault is in the record.
+    fn is_suspect(&self, id: &LogId) -> bool;
+
     /// The newest record that was acknowledged or set aside, by this run or an earlier one.
     fn newest(&self) -> Option<&Newest>;
 

@@ -18,7 +18,6 @@ mod policy;
 mod read;
 mod set_aside;
 mod stretch;
-mod suspects;
 mod time;
 mod watched;
 
@@ -39,7 +38,6 @@ pub(crate) use self::read::Comparison;
 use self::read::Seen;
 pub(crate) use self::set_aside::{DeadLetter, DeadLetters, Kept};
 pub(crate) use self::stretch::{Mark, Stretch, StretchLedger, Until};
-pub(crate) use self::suspects::Suspects;
 use self::time::time_before;
 pub(crate) use self::watched::{Watch, Watched};
 use crate::clock::{Clock, to_seconds};
@@ -71,8 +69,6 @@ pub(crate) struct Run<'a, S, A> {
     pub share: &'a Share,
     /// How many records a delivery may have.
     pub pace: &'a Pace,
-    /// The records over which it failed in the last run.
-    pub suspects: &'a Suspects,
     /// What time it is.
     pub clock: &'a Clock,
     /// Whether the process is asked to end. The run then reads no more, delivers what it has read, and

@@ -404,6 +404,15 @@ impl Ledger for StretchLedger<'_> {
         None
     }
 
+    /// No later run goes on where this one ends.
+    fn suspect(&mut self, _: &LogId) -> bool {
+        false
+    }
+
+    fn is_suspect(&self, _: &LogId) -> bool {
+        false
+    }
+
     fn newest(&self) -> Option<&Newest> {
         self.newest.as_ref()
     }

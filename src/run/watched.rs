@@ -87,6 +87,14 @@ impl<L: Ledger, W: Watch> Ledger for Watched<L, W> {
         self.ledger.refused_since()
     }
 
+    fn suspect(&mut self, id: &LogId) -> bool {
+        self.ledger.suspect(id)
+    }
+
+    fn is_suspect(&self, id: &LogId) -> bool {
+        self.ledger.is_suspect(id)
+    }
+
     fn newest(&self) -> Option<&Newest> {
         self.ledger.newest()
     }

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::net::retry::Jitter;
 use crate::redact::Redaction;
 use crate::report::{Gap, Report};
-use crate::run::{MemoryBudget, Pace, Policy, Run, Suspects};
+use crate::run::{MemoryBudget, Pace, Policy, Run};
 use crate::state::{CheckpointLedger, CheckpointStore, DeadLetterStore};
 use crate::storage::Storage;
 
@@ -147,7 +147,6 @@ impl Simulation {
             dead_letters: &dead_letters,
             share: &MemoryBudget::default().enter(),
             pace: &Pace::default(),
-            suspects: &Suspects::default(),
             clock: &clock,
             stopping: &watch::channel(false).1,
             budget: Some(budget),

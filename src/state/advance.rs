@@ -129,6 +129,8 @@ impl Checkpoint {
             .handled
             .extract_if(first..=cursor.clone(), |it| it.series() == series);
         below.for_each(drop);
+        self.suspects
+            .retain(|it| it.series() != series || *it > cursor);
         match &mut self.cursor {
             Some(main) if main.series() == series => {
                 if *main < cursor {

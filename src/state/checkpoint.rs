@@ -21,6 +21,9 @@ use crate::error::one_line;
 use crate::record::{LONGEST_RETENTION, LogId, Position, Record, Start, is_future};
 use crate::run::{Comparison, Handled, Newest};
 
+/// Maximum number of remembered records over which a destination failed.
+pub(super) const MAX_SUSPECTS: usize = 1_000;
+
 /// The state of one destination.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Checkpoint {
@@ -37,6 +40,8 @@ pub(crate) struct Checkpoint {
     pub(super) newest: Option<Newest>,
     /// Since when the destination has refused every record that it was sent.
     pub(super) refused_since: Option<DateTime<Utc>>,
+    /// Unhandled records over which the destination failed when they were sent alone.
+    pub(super) suspects: BTreeSet<LogId>,
     /// When the reading began that last reached the end of the tenant's log.
     pub(super) caught_up_at: Option<DateTime<Utc>>,
     /// From when on records of a prefix that was never met are wanted.
@@ -95,6 +100,7 @@ impl Checkpoint {
             handled: BTreeSet::new(),
             newest: None,
             refused_since: None,
+            suspects: BTreeSet::new(),
             caught_up_at: None,
             wanted_since: None,
             oldest_found: None,
@@ -160,6 +166,12 @@ impl Checkpoint {
             lines.push(format!(
                 "The destination has refused every record since {}.",
                 to_seconds(time)
+            ));
+        }
+        if !self.suspects.is_empty() {
+            lines.push(format!(
+                "The destination failed over {} of the next records while it accepted others.",
+                self.suspects.len()
             ));
         }
         // An id may contain any text.
@@ -262,6 +274,7 @@ impl Checkpoint {
     /// Notes that a record is handled, at this time.
     pub fn note(&mut self, record: &Record, handled: Handled, now: DateTime<Utc>) {
         self.handled.insert(record.log_id.clone());
+        self.suspects.remove(&record.log_id);
         if handled == Handled::Accepted {
             self.refused_since = None;
         }
@@ -285,6 +298,12 @@ impl Checkpoint {
     /// Notes that the destination refuses every record, and returns since when.
     pub fn refused(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         *self.refused_since.get_or_insert(now)
+    }
+
+    /// Notes that the destination failed over this record alone, and returns whether that is news. Of too
+    /// many the rest is not remembered, and tried again in each run.
+    pub fn suspect(&mut self, id: &LogId) -> bool {
+        self.suspects.len() < MAX_SUSPECTS && self.suspects.insert(id.clone())
     }
 
     /// Whether this checkpoint says more than the stored one. That the end was reached once more counts

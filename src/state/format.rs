@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::advance::MAX_HANDLED_BYTES;
-use super::checkpoint::{Checkpoint, Loss};
+use super::checkpoint::{Checkpoint, Loss, MAX_SUSPECTS};
 use super::packed;
 use crate::clock::is_reckonable;
 use crate::json::Mistake;
@@ -77,6 +77,8 @@ struct Format2 {
     handled_packed: Option<String>,
     newest: Option<Newest>,
     refused_since: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    suspects: BTreeSet<LogId>,
     caught_up_at: Option<DateTime<Utc>>,
     /// From when on records of a prefix that was never met are wanted.
     #[serde(default)]
@@ -126,6 +128,7 @@ impl From<Format1> for Format2 {
             handled_packed: None,
             newest: old.newest,
             refused_since: old.refused_since,
+            suspects: BTreeSet::new(),
             caught_up_at: old.caught_up_at,
             wanted_since: None,
             oldest_found: None,
@@ -155,6 +158,7 @@ pub(super) fn write(checkpoint: &Checkpoint, saved_at: DateTime<Utc>, writer: &s
         handled_packed,
         newest: checkpoint.newest.clone(),
         refused_since: checkpoint.refused_since,
+        suspects: checkpoint.suspects.clone(),
         caught_up_at: checkpoint.caught_up_at,
         wanted_since: checkpoint.wanted_since,
         oldest_found: checkpoint.oldest_found,
@@ -177,8 +181,9 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
     let handled = handled(written.handled, written.handled_packed.as_deref())?;
     let others = by_series(written.other_cursors, written.cursor.as_ref());
     let newest = written.newest.as_ref().map(|it| &it.log_id);
-    let mut ids = written.cursor.iter().chain(others.values()).chain(newest);
-    if ids.any(is_long) {
+    let ids = written.cursor.iter().chain(others.values()).chain(newest);
+    let mut ids = ids.chain(&written.suspects);
+    if ids.any(is_long) || written.suspects.len() > MAX_SUSPECTS {
         return Err(Unreadable::TooLarge);
     }
     Ok(Checkpoint {
@@ -189,6 +194,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Checkpoint, Unreadable> {
         handled,
         newest: written.newest,
         refused_since: written.refused_since,
+        suspects: written.suspects,
         caught_up_at: written.caught_up_at,
         wanted_since: written.wanted_since,
         oldest_found: written.oldest_found,

@@ -196,6 +196,14 @@ impl Ledger for CheckpointLedger<'_> {
         self.checkpoint.refused_since
     }
 
+    fn suspect(&mut self, id: &LogId) -> bool {
+        self.checkpoint.suspect(id)
+    }
+
+    fn is_suspect(&self, id: &LogId) -> bool {
+        self.before.suspects.contains(id)
+    }
+
     fn newest(&self) -> Option<&Newest> {
         self.checkpoint.newest.as_ref()
     }

@@ -105,7 +105,6 @@ pub struct World {
     pub clock: Clock,
     pub stopping: watch::Sender<bool>,
     pub pace: Arc<Pace>,
-    pub suspects: Arc<Suspects>,
     pub filter: Filter,
     /// Without one, no later run goes on where a run ends.
     pub has_budget: bool,
@@ -121,7 +120,6 @@ impl World {
             memory: Memory::default(),
             stopping: watch::Sender::new(false),
             pace: Arc::default(),
-            suspects: Arc::default(),
             filter: Filter::default(),
             has_budget: true,
             clock: Arc::new(move || at("08:00:00") + began.elapsed()),
@@ -178,7 +176,6 @@ impl World {
             dead_letters: &DeadLetterStore::new(storage, "acme", "memory", Redaction::Off.into()),
             share: &MemoryBudget::default().enter(),
             pace: &self.pace,
-            suspects: &self.suspects,
             clock: &self.clock,
             stopping: &self.stopping.subscribe(),
             budget: self.has_budget.then_some(budget),

@@ -431,6 +431,41 @@ fn only_what_the_destination_accepts_ends_its_refusing() {
 }
 
 #[test]
+fn a_record_is_suspected_until_it_is_handled_or_passed() {
+    let mut checkpoint = Checkpoint::first(Start::Oldest);
+    let (delivered, dropped, open) = (id("08:00:00"), id("08:00:10"), id("08:00:30"));
+    for id in [&delivered, &dropped, &open] {
+        assert!(checkpoint.suspect(id));
+        assert!(!checkpoint.suspect(id));
+    }
+    let told = "The destination failed over 3 of the next records while it accepted others.";
+    assert_eq!(checkpoint.summary().last().unwrap(), told);
+    accept(&mut checkpoint, &[record("08:00:00"), record("08:00:20")]);
+    assert_eq!(checkpoint.suspects, [dropped, open.clone()].into());
+    // Auth0 has dropped the second one meanwhile.
+    advance(&mut checkpoint, &id("08:00:20"), at("08:00:21"));
+    assert_eq!(checkpoint.suspects, [open].into());
+    accept(&mut checkpoint, &[record("08:00:30")]);
+    assert!(checkpoint.suspects.is_empty());
+    assert_ne!(told, checkpoint.summary().last().unwrap());
+}
+
+#[test]
+fn of_records_over_which_a_destination_fails_a_thousand_are_suspected() {
+    let mut checkpoint = Checkpoint::first(Start::Oldest);
+    let known = |checkpoint: &mut Checkpoint| {
+        let records = many(1_001);
+        records
+            .iter()
+            .filter(|it| checkpoint.suspect(&it.log_id))
+            .count()
+    };
+    assert_eq!(known(&mut checkpoint), 1_000);
+    let stored = format::write(&checkpoint, at("08:00:00"), "me");
+    assert_eq!(format::read(&stored).unwrap(), checkpoint);
+}
+
+#[test]
 fn a_reading_that_began_anew_by_time_is_not_taken_back_to_the_first_start() {
     let start = Start::At(at("07:00:00"));
     let mut checkpoint = Checkpoint::first(start);

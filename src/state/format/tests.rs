@@ -212,7 +212,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
         began_at,
     });
     let times = (of(any_time()), of(any_time()), of(any_time()));
-    let handled = proptest::collection::btree_set(any_id(), 0..5);
+    let ids = || proptest::collection::btree_set(any_id(), 0..5);
     let comparison = (any_time(), any::<bool>());
     let comparison = comparison.prop_map(|(at, was_made)| Comparison {
         at,
@@ -225,14 +225,15 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
     let more = (
         others,
         of(start),
-        handled,
+        ids(),
+        ids(),
         of(newest),
         times,
         of(loss),
         any::<bool>(),
     );
     (any_position(), more).prop_map(
-        |(position, (prefixes, start, handled, newest, times, loss, by_hand))| {
+        |(position, (prefixes, start, handled, suspects, newest, times, loss, by_hand))| {
             let (others, wanted_since, oldest_found, comparison) = prefixes;
             let set = Checkpoint::set(position);
             let main = set.cursor.as_ref().map(|it| it.series().to_owned());
@@ -245,6 +246,7 @@ fn any_checkpoint() -> impl Strategy<Value = Checkpoint> {
                 oldest_found,
                 comparison,
                 handled,
+                suspects,
                 newest,
                 left_out_before: times.2,
                 refused_since: times.0,
@@ -324,16 +326,18 @@ fn what_is_larger_than_what_is_written_is_refused() {
     assert!(matches!(read(&padded), Err(Unreadable::TooLarge)));
 
     let long = LogId::new("9".repeat(257));
-    let mut forged = vec![sound; 5];
+    let mut forged = vec![sound; 7];
     forged[0].cursor = Some(long.clone());
     forged[1].others.insert(String::new(), long.clone());
     forged[2].handled.insert(long.clone());
     forged[3].newest = Some(Newest {
-        log_id: long,
+        log_id: long.clone(),
         date: None,
     });
+    forged[5].suspects.insert(long);
     let ids = (0..300_000).map(|n| LogId::new(format!("9002026112108001{n:040}")));
-    forged[4].handled = ids.collect();
+    forged[4].handled = ids.clone().collect();
+    forged[6].suspects = ids.take(1_001).collect();
     for (number, forged) in forged.iter().enumerate() {
         let json = write(forged, at("08:00:00"), "me");
         assert!(matches!(read(&json), Err(Unreadable::TooLarge)), "{number}");

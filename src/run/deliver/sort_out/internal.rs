@@ -109,19 +109,17 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
 
     /// Remembers the records over which the service failed for the next run, in case this one does not
     /// come to set them aside.
-    fn remember(&self, failing: &[Culprit]) {
+    fn remember(&mut self, failing: &[Culprit]) {
         for (index, _) in failing {
-            let id = self.batch.records[*index].log_id.clone();
-            self.active.run.suspects.add(id);
+            let id = &self.batch.records[*index].log_id;
+            self.is_unsaved |= self.ledger.suspect(id);
         }
     }
 
     /// Divides some records of the batch into those over which the service failed in earlier runs, and
     /// the rest.
     fn of_earlier_runs(&self, part: Part) -> (Part, Part) {
-        let suspects = self.active.run.suspects;
-        suspects.retain(|it| self.batch.has(it));
-        let is_known = |it: &usize| suspects.has(&self.batch.records[*it].log_id);
+        let is_known = |it: &usize| self.ledger.is_suspect(&self.batch.records[*it].log_id);
         part.into_iter().partition(is_known)
     }
 
