@@ -28,9 +28,12 @@ const FRESH: TimeDelta = TimeDelta::minutes(3);
 
 /// A tenant's log, read forward.
 pub(crate) struct Forward {
-    pub logs: Logs,
+    pub logs: Arc<Logs>,
     pub take: Arc<Take>,
     pub clock: Clock,
+    /// Whether no later run goes on where this one ends, so that what is blocked is asked for in smaller
+    /// parts at once.
+    pub is_for_one_run: bool,
 }
 
 impl Log for Forward {
@@ -59,7 +62,9 @@ pub(super) fn is_not_taken(error: &GaveUp<LogsError>) -> bool {
 }
 
 async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, GaveUp<LogsError>> {
-    let Forward { logs, take, clock } = log;
+    let Forward {
+        logs, take, clock, ..
+    } = log;
     // A single record does not show whether Auth0 honoured an id that is not a record's.
     let mut fewest = if id.is_synthetic() || id.is_end() {
         2
@@ -79,16 +84,25 @@ async fn after(log: &Forward, id: &LogId, deadline: Deadline) -> Result<Page, Ga
                 return pass(logs, id, error, deadline).await;
             }
             Err(error) if asked <= fewest && error.error.may_be_for_a_record() => {
-                return unreadable::pass(log, id, error, deadline).await;
+                return unreadable::pass(log, id, asked, error, deadline).await;
+            }
+            Err(error)
+                if log.is_for_one_run
+                    && error.error.may_be_for_a_record()
+                    && error.error.again() == Again::Never
+                    && !deadline.is_over() =>
+            {
+                continue;
             }
             Err(error) => return Err(error),
         };
-        take.note_page(asked, found.bytes());
+        let is_short = take.is_short(asked, found.count());
+        let is_last = found.count() == 0 || is_short && is_fresh(&found, clock());
+        let last = found.records.iter().map(|it| &it.log_id).max();
+        take.note_page(id, asked, last.filter(|_| !is_last), found.bytes());
         if found.records.is_empty() && !found.misfits.is_empty() {
             return pass_misfits(log, id, found.misfits, deadline).await;
         }
-        let is_short = take.is_short(asked, found.count());
-        let is_last = found.count() == 0 || is_short && is_fresh(&found, clock());
         let mut records = found.records;
         // Records that Auth0 repeats from earlier pages were handled with those.
         records.retain(|record| record.log_id > *id);
@@ -116,12 +130,12 @@ async fn request(
         let asked = asked.load(Ordering::Relaxed);
         match error.again() {
             _ if !error.may_be_for_a_record() && !error.is_time_out() => {}
-            Again::Never => take.learn(asked, usize::MAX),
+            Again::Never => take.note_blocked(id, asked),
             Again::Soon | Again::NotBefore(_) => take.note_failure(asked),
         }
     };
     let found = retry::retry(logs.jitter(), deadline, || async {
-        let size = take.get().max(fewest);
+        let size = take.after(id).max(fewest);
         asked.store(size, Ordering::Relaxed);
         let found = logs.after_at_once(id, size, deadline).await;
         let is_first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
@@ -283,7 +297,7 @@ pub(crate) fn marker(head: Record) -> Record {
 }
 
 /// What is delivered instead of a record that fails like this whenever it is read.
-fn marker_of_unreadable(head: Record, error: &GaveUp<LogsError>) -> Record {
+fn marker_of_unreadable(head: Record, error: &LogsError) -> Record {
     warn!(
         "the record {} cannot be read ({}), although others after it can; a record that says so is \
          delivered in its place",

@@ -210,27 +210,29 @@ impl Logs {
     /// The record with this id. Any other content is an error: the record is known to exist, and
     /// would otherwise be skipped.
     pub async fn one(&self, id: &LogId, deadline: Deadline) -> Result<Record, GaveUp<LogsError>> {
+        retry::retry(&self.jitter, deadline, || self.one_at_once(id, deadline)).await
+    }
+
+    /// Like [`one`](Self::one), in one attempt.
+    pub async fn one_at_once(&self, id: &LogId, deadline: Deadline) -> Result<Record, LogsError> {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(id.as_str());
         }
-        retry::retry(&self.jitter, deadline, || async {
-            let (body, _) = self.body(&url, &[], MAX_PAGE, deadline).await?;
-            // Parsed as a page of one record.
-            let body = [b"[", &body[..], b"]"].concat().into();
-            let page = parse_page(&body).map_err(|source| LogsError::Page {
-                host: self.host(),
-                said: String::new(),
-                source,
-            })?;
-            let record = page.records.into_iter().next();
-            let record = record.filter(|it| it.log_id == *id);
-            record.ok_or_else(|| LogsError::OtherRecord {
-                host: self.host(),
-                id: id.clone(),
-            })
+        let (body, _) = self.body(&url, &[], MAX_PAGE, deadline).await?;
+        // Parsed as a page of one record.
+        let body = [b"[", &body[..], b"]"].concat().into();
+        let page = parse_page(&body).map_err(|source| LogsError::Page {
+            host: self.host(),
+            said: String::new(),
+            source,
+        })?;
+        let record = page.records.into_iter().next();
+        let record = record.filter(|it| it.log_id == *id);
+        record.ok_or_else(|| LogsError::OtherRecord {
+            host: self.host(),
+            id: id.clone(),
         })
-        .await
     }
 
     async fn page(

@@ -97,19 +97,22 @@ impl Tenant {
 
     /// A reader of the tenant's log that counts its own requests.
     pub fn reader(&self) -> LogReader {
-        let logs = Logs::new(
+        let logs = Arc::new(Logs::new(
             self.http.clone(),
             &self.domain,
             Arc::clone(&self.tokens),
             Arc::clone(&self.rate_limit),
             self.jitter.clone(),
-        );
+        ));
+        let log = |is_for_one_run| Forward {
+            logs: Arc::clone(&logs),
+            take: Arc::clone(&self.take),
+            clock: self.clock.clone(),
+            is_for_one_run,
+        };
         LogReader {
-            log: Arc::new(Forward {
-                logs,
-                take: Arc::clone(&self.take),
-                clock: self.clock.clone(),
-            }),
+            log: Arc::new(log(false)),
+            log_of_one_run: Arc::new(log(true)),
             pages: Arc::clone(&self.pages),
             ahead: Arc::clone(&self.ahead),
             runs: Mutex::default(),
@@ -141,6 +144,8 @@ impl Tenant {
 /// Reads a tenant's log, page by page.
 pub(crate) struct LogReader {
     log: Arc<Forward>,
+    /// The same for a run that no other goes on from.
+    log_of_one_run: Arc<Forward>,
     pages: Arc<Pages>,
     ahead: Arc<Ahead>,
     /// The runs of this reader. They nest: an audit reads the records it finds missing in an inner run.
@@ -151,6 +156,7 @@ pub(crate) struct LogReader {
 struct InRun {
     shared: Handle,
     session: Session,
+    log: Arc<Forward>,
 }
 
 impl InRun {
@@ -198,16 +204,22 @@ impl LogReader {
     /// them reads. A reader outside a run shares nothing.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin(&self) -> RunGuard {
-        self.begin_until(None)
+        self.enter(&self.log, None)
     }
 
-    /// Like [`begin`](Self::begin), for a run that needs no records stored after `until`.
+    /// Like [`begin`](Self::begin), for a run that needs no records stored after `until`, and that no other
+    /// goes on from.
     #[must_use = "the run ends when it is dropped"]
     pub fn begin_until(&self, until: Option<DateTime<Utc>>) -> RunGuard {
+        self.enter(&self.log_of_one_run, until)
+    }
+
+    fn enter(&self, log: &Arc<Forward>, until: Option<DateTime<Utc>>) -> RunGuard {
         let began = (self.log.clock)();
         let run = Arc::new(InRun {
             shared: self.pages.enter(),
             session: Session::begin(until),
+            log: Arc::clone(log),
         });
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.retain(|it| it.strong_count() > 0);
@@ -273,9 +285,11 @@ impl LogReader {
 
 impl Source for LogReader {
     async fn first(&self, start: Start, deadline: Deadline) -> Result<Page, SourceError> {
-        let page = start::first_page(&self.log, start, deadline).await;
+        let run = self.run();
+        let log = run.as_ref().map_or(&self.log, |it| &it.log);
+        let page = start::first_page(log, start, deadline).await;
         let page = page.map_err(source_error)?;
-        Ok(match self.run() {
+        Ok(match run {
             Some(run) => run.take(page),
             None => page,
         })
@@ -284,7 +298,7 @@ impl Source for LogReader {
     async fn after(&self, id: &LogId, deadline: Deadline) -> Result<Page, SourceError> {
         let found = match self.run() {
             Some(run) => {
-                let fetch = self.ahead.after(&self.log, &run.session, id, deadline);
+                let fetch = self.ahead.after(&run.log, &run.session, id, deadline);
                 let found = run.shared.after(id, fetch.boxed()).await;
                 found.map(|page| run.take(page))
             }
@@ -305,11 +319,18 @@ impl Source for LogReader {
     async fn next(&self, after: &LogId, deadline: Deadline) -> Result<Option<Record>, SourceError> {
         let logs = &self.log.logs;
         // Two records: a single one does not show whether Auth0 honoured the id.
-        let found = match logs.after(after, 2, deadline).await {
-            Err(error) if error.error.is_too_large() => logs.after(after, 1, deadline).await,
-            found => found,
-        };
-        Ok(found.map_err(error_after)?.records.into_iter().next())
+        let is_for_one = |error: &LogsError| error.is_too_large() || error.may_be_for_a_record();
+        let mut found = logs.after(after, 2, deadline).await;
+        if found.as_ref().is_err_and(|it| is_for_one(&it.error)) {
+            found = logs.after(after, 1, deadline).await;
+        }
+        match found {
+            Err(error) if error.error.may_be_for_a_record() => {
+                let shown = start::shown_after(logs, after, deadline).await;
+                shown.map(Some).ok_or_else(|| error_after(error))
+            }
+            found => Ok(found.map_err(error_after)?.records.into_iter().next()),
+        }
     }
 
     /// Looks for a record dated no later than this one was stored: this record itself or an older

@@ -115,6 +115,19 @@ fn begins_by(page: &Page, shown: Option<&LogId>) -> bool {
 /// a larger one would.
 const SIZES: [usize; 5] = [PAGE, 50, 25, 5, 1];
 
+/// The next record after an id, with its id, its date and its type only, if a search shows that nothing
+/// comes before it.
+pub(super) async fn shown_after(logs: &Logs, id: &LogId, deadline: Deadline) -> Option<Record> {
+    let window = Search {
+        is_brief: true,
+        ..Search::after(id)
+    };
+    let mut misfits = Misfits::default();
+    let next = smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
+    let is_next = misfits.met.is_empty() && !misfits.is_cut;
+    next.ok().flatten().filter(|_| is_next)
+}
+
 /// The record with the smallest id among those in the window that `is_wanted` accepts, and the
 /// misfits on the way.
 ///

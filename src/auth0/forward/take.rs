@@ -1,9 +1,11 @@
 //! How many records to request at once, and how many a tenant returns.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::auth0::logs::{COMFORTABLE, PAGE};
+use crate::record::LogId;
 
 /// A page with this many records is never a short one: that may be all a tenant returns at once,
 /// whatever it returned before. Auth0's own default is 50. One more request tells.
@@ -11,6 +13,8 @@ const MANY: usize = 32;
 /// By how much a page that failed is made smaller within a run, so that the six attempts of a request get
 /// from [`PAGE`] to a single record although the first one changes nothing.
 const PART: usize = 4;
+/// Places at which a page was blocked that are remembered.
+const PLACES: usize = 16;
 /// Pages that are read before more records are requested again than were read after a larger page failed.
 const UNTIL_MORE: usize = 32;
 
@@ -30,6 +34,9 @@ struct Size {
     failed: Option<usize>,
     /// The most to request, and for how many pages still.
     limit: Option<(usize, usize)>,
+    /// After which ids a page was blocked, or one shortly before it, the most to request there, and for
+    /// how many pages still: what is read elsewhere meanwhile shows nothing about these.
+    blocked_after: BTreeMap<LogId, (usize, usize)>,
 }
 
 impl Default for Take {
@@ -39,9 +46,19 @@ impl Default for Take {
                 asked: PAGE,
                 failed: None,
                 limit: None,
+                blocked_after: BTreeMap::new(),
             }),
             most: AtomicUsize::new(0),
         }
+    }
+}
+
+impl Size {
+    fn limit_after(&mut self, id: &LogId, most: usize, pages: usize) {
+        if self.blocked_after.len() >= PLACES {
+            self.blocked_after.pop_first();
+        }
+        self.blocked_after.insert(id.clone(), (most, pages));
     }
 }
 
@@ -49,6 +66,13 @@ impl Take {
     /// How many records to request.
     pub fn get(&self) -> usize {
         self.size().asked
+    }
+
+    /// How many records to request after this id.
+    pub fn after(&self, id: &LogId) -> usize {
+        let size = self.size();
+        let most = size.blocked_after.get(id).copied();
+        most.map_or(size.asked, |(most, _)| size.asked.min(most))
     }
 
     /// Whether `count` records, where `asked` were requested, are all there were.
@@ -70,6 +94,13 @@ impl Take {
         });
     }
 
+    /// Notes that a request for `asked` records after this id failed in a way that is not tried again,
+    /// though a smaller one might not have.
+    pub fn note_blocked(&self, id: &LogId, asked: usize) {
+        self.learn(asked, usize::MAX);
+        self.size().limit_after(id, (asked / 2).max(1), UNTIL_MORE);
+    }
+
     /// Notes that a request for `asked` records failed, though a smaller one might not have.
     pub fn note_failure(&self, asked: usize) {
         self.change(asked, |size| {
@@ -78,9 +109,17 @@ impl Take {
         });
     }
 
-    /// Notes a page of `asked` records with this many bytes. If a larger one failed before it, no more
+    /// Notes a page of `asked` records after this id, of which `last` is the last unless the page is the
+    /// last, with this many bytes. If a larger one failed before it, no more
     /// are requested for a while: they would fail again.
-    pub fn note_page(&self, asked: usize, bytes: usize) {
+    pub fn note_page(&self, id: &LogId, asked: usize, last: Option<&LogId>, bytes: usize) {
+        let mut size = self.size();
+        if let Some((most, left)) = size.blocked_after.remove(id)
+            && let Some(last) = last.filter(|_| left > 1)
+        {
+            size.limit_after(last, most, left - 1);
+        }
+        drop(size);
         self.change(asked, |size| {
             size.limit = match (size.failed.take(), size.limit) {
                 (Some(failed), _) if asked < failed => Some((asked, UNTIL_MORE)),
@@ -164,7 +203,7 @@ mod tests {
     fn next(take: &Take, outcome: Option<usize>) -> usize {
         match outcome {
             None => take.note_failure(take.get()),
-            Some(bytes) => take.note_page(take.get(), bytes),
+            Some(bytes) => take.note_page(&LogId::new("1"), take.get(), None, bytes),
         }
         take.get()
     }
@@ -198,10 +237,58 @@ mod tests {
     #[test]
     fn what_another_reader_learnt_meanwhile_stands() {
         let take = Take::default();
+        let id = LogId::new("1");
         take.note_failure(100);
         take.note_failure(100);
-        take.note_page(100, 0);
+        take.note_page(&id, 100, None, 0);
         assert_eq!(take.get(), 25);
+    }
+
+    /// Reads 40 pages at another place.
+    fn read_elsewhere(take: &Take) {
+        for _ in 0..40 {
+            take.note_page(&LogId::new("0"), take.get(), None, 0);
+        }
+        assert_eq!(take.get(), 100);
+    }
+
+    #[test]
+    fn where_a_page_was_blocked_no_more_are_asked_for_whatever_is_read_elsewhere() {
+        let (take, here, next) = (Take::default(), LogId::new("1"), LogId::new("2"));
+        take.note_blocked(&here, 100);
+        read_elsewhere(&take);
+        assert_eq!([&here, &next].map(|it| take.after(it)), [50, 100]);
+        take.note_blocked(&here, 50);
+        take.note_page(&here, 25, Some(&next), 0);
+        read_elsewhere(&take);
+        assert_eq!([&here, &next].map(|it| take.after(it)), [100, 25]);
+        take.note_page(&next, 25, None, 0);
+        read_elsewhere(&take);
+        assert_eq!(take.after(&next), 100);
+    }
+
+    #[test]
+    fn after_many_pages_where_one_was_blocked_more_are_asked_for() {
+        let (take, id) = (Take::default(), |n: i32| LogId::new(n.to_string()));
+        take.note_blocked(&id(0), 1);
+        for n in 0..31 {
+            take.note_page(&id(n), 1, Some(&id(n + 1)), 0);
+            read_elsewhere(&take);
+            assert_eq!(take.after(&id(n + 1)), 1);
+        }
+        take.note_page(&id(31), 1, Some(&id(32)), 0);
+        assert_eq!(take.after(&id(32)), 100);
+    }
+
+    #[test]
+    fn sixteen_places_are_remembered() {
+        let take = Take::default();
+        for n in 10..27 {
+            take.note_blocked(&LogId::new(n.to_string()), 100);
+        }
+        read_elsewhere(&take);
+        let asked = ["10", "11", "26"].map(|it| take.after(&LogId::new(it)));
+        assert_eq!(asked, [100, 50, 50]);
     }
 
     #[test]

@@ -1,33 +1,62 @@
 //! A record that cannot be read: Auth0 fails over it, or something on the way blocks it. It would stop
 //! every destination of the tenant for good, so it is passed once it is certain that the fault is in it.
 //!
-//! In an outage everything fails, and nothing may be passed. So a record is passed only if it has waited
-//! for an hour, a record after it can be read, and it fails alone again after that.
+//! In an outage everything fails, and nothing may be passed; when one ends, or comes and goes, some
+//! requests fail and others do not. So a record is passed only if it has waited for an hour, and if it
+//! fails each time, in turns with a record after it that is read each time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Forward, marker_of_unreadable};
 use crate::auth0::error::LogsError;
 use crate::auth0::logs::{Logs, PAGE, Search};
-use crate::auth0::start::{self, Misfits};
-use crate::net::retry::{Deadline, GaveUp};
+use crate::auth0::start;
+use crate::net::retry::{Again, Deadline, GaveUp, Transient as _};
 use crate::record::{LogId, Page, Record, has_waited};
 
-/// How often a record has to fail alone, after another was read.
-const CONFIRMED: u32 = 6;
+/// How often the record has to fail in turns with one that is read.
+const TURNS: usize = 6;
+/// How often at least, where these turns are slow, so that they fit into a run.
+const SLOW_TURNS: usize = 3;
+/// Time after which turns count as slow.
+const SLOW: Duration = Duration::from_secs(45);
 /// Which of the records after it are tried, until one can be read: others may be as unreadable.
 const TRIED: [usize; 4] = [1, 5, 20, 80];
 
-/// Passes the next record after an id, which cannot be read, and returns a marker in its place. If that
-/// is not certain, returns `error`, with which the request for it failed.
+/// What comes next after an id, of which a request for `asked` records failed: a marker in place of a
+/// record that cannot be read, or the one record before it. If neither is certain, returns `error`, with
+/// which the request failed.
 pub(super) async fn pass(
     log: &Forward,
     id: &LogId,
+    asked: usize,
     error: GaveUp<LogsError>,
     deadline: Deadline,
 ) -> Result<Page, GaveUp<LogsError>> {
+    if asked > 1
+        && let Some(page) = one_before(&log.logs, id, deadline).await
+    {
+        return Ok(page);
+    }
     match find(log, id, deadline).await {
         Some((head, why)) => Ok(Page::of(marker_of_unreadable(head, &why))),
         None => Err(error),
     }
+}
+
+/// The next record after an id that is not a record's, if that record is not the one at fault. A search
+/// shows that Auth0 honoured the id.
+async fn one_before(logs: &Logs, id: &LogId, deadline: Deadline) -> Option<Page> {
+    let found = logs.after_at_once(id, 1, deadline).await.ok()?;
+    let first = &found.records.first()?.log_id;
+    let is_next = start::shown_after(logs, id, deadline).await?.log_id == *first;
+    is_next.then_some(Page {
+        is_last: false,
+        records: found.records,
+        misfits: found.misfits,
+    })
 }
 
 /// The next record after an id, if the fault is in that record, and how it fails.
@@ -35,63 +64,69 @@ async fn find(
     Forward { logs, clock, .. }: &Forward,
     id: &LogId,
     deadline: Deadline,
-) -> Option<(Record, GaveUp<LogsError>)> {
+) -> Option<(Record, LogsError)> {
     // What comes after it was stored later.
     if !has_waited([id.stored_at(), None], clock()) {
         return None;
     }
-    let window = Search {
-        is_brief: true,
-        ..Search::after(id)
-    };
-    let mut misfits = Misfits::default();
-    let head = start::smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
-    let head = head.ok().flatten()?;
-    let is_next = misfits.met.is_empty() && !misfits.is_cut;
-    if !is_next || !has_waited([head.log_id.stored_at(), head.date], clock()) {
+    let head = start::shown_after(logs, id, deadline).await?;
+    if !has_waited([head.log_id.stored_at(), head.date], clock()) {
         return None;
     }
-    if !is_any_read_after(logs, &head, deadline).await {
-        return None;
-    }
-    let mut failed = 0;
+    let read = read_after(logs, &head, deadline).await?;
+    let (began, mut turn) = (Instant::now(), 0);
     loop {
-        match logs.one(&head.log_id, deadline).await {
-            Err(alone) if alone.error.may_be_for_a_record() => {
-                failed += alone.attempts();
-                if failed >= CONFIRMED {
-                    return Some((head, alone));
-                }
-            }
-            _ => return None,
+        failure(logs.after_at_once(id, 1, deadline).await, deadline).await?;
+        let why = failure(logs.one_at_once(&head.log_id, deadline).await, deadline).await?;
+        if !is_read(logs, &read, deadline).await.ok()? {
+            return None;
+        }
+        turn += 1;
+        if turn >= TURNS || turn >= SLOW_TURNS && began.elapsed() >= SLOW {
+            return Some((head, why));
         }
     }
 }
 
-/// Whether Auth0 returns any of the records that follow this one.
-async fn is_any_read_after(logs: &Logs, head: &Record, deadline: Deadline) -> bool {
-    let reads = async |id: &LogId| match logs.after_at_once(id, 1, deadline).await {
-        Ok(found) => Some(!found.records.is_empty()),
-        Err(error) => (!error.may_be_for_a_record()).then_some(false),
-    };
-    if let Some(is_read) = reads(&head.log_id).await {
-        return is_read;
+/// How a request failed, if the cause may be the record that it is for, after the time that the service
+/// asked to wait.
+async fn failure<T>(answer: Result<T, LogsError>, deadline: Deadline) -> Option<LogsError> {
+    let error = answer.err().filter(LogsError::may_be_for_a_record)?;
+    if let Again::NotBefore(least) = error.again() {
+        if least >= deadline.remaining() {
+            return None;
+        }
+        tokio::time::sleep(least).await;
     }
+    Some(error)
+}
+
+/// The id of one of the records that follow this one, after which Auth0 returns another.
+async fn read_after(logs: &Logs, head: &Record, deadline: Deadline) -> Option<LogId> {
+    match is_read(logs, &head.log_id, deadline).await {
+        Ok(is_read) => return is_read.then(|| head.log_id.clone()),
+        Err(error) => failure::<()>(Err(error), deadline).await?,
+    };
     let window = Search {
         from: head.date,
         is_brief: true,
         ..Search::OLDEST
     };
-    let Ok(found) = logs.search(window, 0, PAGE, deadline).await else {
-        return false;
-    };
+    let found = logs.search(window, 0, PAGE, deadline).await.ok()?;
     let ids = found.records.into_iter().map(|it| it.log_id);
     let mut ids: Vec<_> = ids.filter(|it| *it > head.log_id).collect();
     ids.sort();
     for id in TRIED.iter().filter_map(|index| ids.get(*index)) {
-        if let Some(is_read) = reads(id).await {
-            return is_read;
-        }
+        match is_read(logs, id, deadline).await {
+            Ok(is_read) => return is_read.then(|| id.clone()),
+            Err(error) => failure::<()>(Err(error), deadline).await?,
+        };
     }
-    false
+    None
+}
+
+/// Whether Auth0 returns the record after this id.
+async fn is_read(logs: &Logs, id: &LogId, deadline: Deadline) -> Result<bool, LogsError> {
+    let found = logs.after_at_once(id, 1, deadline).await?;
+    Ok(!found.records.is_empty())
 }

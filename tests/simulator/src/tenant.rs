@@ -120,6 +120,8 @@ struct Inner {
     logs_at_work: AtWork,
     log_faults: Faults,
     page_fault: Mutex<Option<PageFault>>,
+    failed_pages: Counter,
+    single_fault: Mutex<Option<Fault>>,
 }
 
 /// Which answers fail for the records in them, and how.
@@ -174,6 +176,8 @@ impl Tenant {
             logs_at_work: AtWork::default(),
             log_faults: Faults::default(),
             page_fault: Mutex::default(),
+            failed_pages: Counter::default(),
+            single_fault: Mutex::default(),
         });
         let router = Router::new()
             .route("/oauth/token", post(answers::token))
@@ -324,9 +328,19 @@ impl Tenant {
         *self.inner.page_fault() = Some(PageFault { most, ids, fault });
     }
 
+    /// The number of answers that failed for the records in them.
+    pub fn failed_pages(&self) -> u64 {
+        self.inner.failed_pages.get()
+    }
+
     /// Lets pages be read again whatever is in them.
     pub fn stop_failing_pages(&self) {
         *self.inner.page_fault() = None;
+    }
+
+    /// From now on fails like this each request for a record by its id.
+    pub fn fail_single_records(&self, fault: Fault) {
+        *self.inner.single_fault() = Some(fault);
     }
 
     /// From now on lets this share of requests fail. The same seed gives the same failures.
@@ -353,12 +367,22 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn single_fault(&self) -> std::sync::MutexGuard<'_, Option<Fault>> {
+        self.single_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How an answer with these whole records fails, if it does.
     fn fault_of(&self, records: &[Value]) -> Option<Fault> {
         let fault = self.page_fault();
         let PageFault { most, ids, fault } = fault.as_ref()?;
         let is_named = |record: &Value| ids.iter().any(|id| record["log_id"] == id.as_str());
-        (records.len() > *most || records.iter().any(is_named)).then(|| fault.clone())
+        let is_failed = records.len() > *most || records.iter().any(is_named);
+        is_failed.then(|| {
+            self.failed_pages.count();
+            fault.clone()
+        })
     }
 
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {

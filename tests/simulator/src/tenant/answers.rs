@@ -289,6 +289,10 @@ pub(super) async fn one(
         }
         log.records.get(&id).cloned()
     };
+    let fault = tenant.single_fault().clone();
+    if let Some(fault) = fault {
+        return fault.respond().await;
+    }
     if let Some(record) = found {
         return match tenant.fault_of(std::slice::from_ref(&record)) {
             Some(fault) => fault.respond().await,
