@@ -241,6 +241,43 @@ async fn what_later_runs_accept_shows_that_a_record_is_at_fault() {
     }
 }
 
+/// It accepts a post now and then, and then nothing any more.
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_that_comes_and_goes_many_records_are_not_set_aside() {
+    // The batch fails, a record alone is accepted, and the first half of the others fails.
+    let begin = [true, false, true, true, true, true, true, true, true];
+    // Five records, and then its parts.
+    for second_half in [
+        &[true, false, true, true, true, true, true][..],
+        &[true, true, true, true, false],
+        &[false],
+    ] {
+        let world = world(10, &[]);
+        later().await;
+        world.add(at("09:29:00"), at("09:29:00"));
+        {
+            let mut state = world.state();
+            state.rows_at_once = Some(10);
+            state.fails_inside_next = [&begin[..], second_half].concat().into();
+            state.fails_inside = usize::MAX;
+        }
+        for _ in 0..2 {
+            let report = world.run().await;
+            assert_eq!(report.dead_lettered, 0, "{second_half:?}");
+            assert_eq!(report.errors, ["answered 500"]);
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        {
+            let mut state = world.state();
+            state.fails_inside_next.clear();
+            state.fails_inside = 0;
+        }
+        let report = world.run().await;
+        assert!(report.is_success(), "{:?}", report.errors);
+        world.assert_all_landed_once();
+    }
+}
+
 /// It fails over a good record once more, beside another that it accepts.
 #[tokio::test(start_paused = true)]
 async fn what_failed_in_an_earlier_run_is_tried_again_before_it_is_set_aside() {

@@ -80,6 +80,8 @@ pub struct State {
     pub unanswered: BTreeSet<LogId>,
     /// Records over which the destination fails internally.
     pub poison_records: BTreeSet<LogId>,
+    /// Whether each of the coming posts fails internally, whatever is in it.
+    pub fails_inside_next: VecDeque<bool>,
     /// This many posts fail internally, whatever is in them.
     pub fails_inside: usize,
     /// Whether a post that lasts longer than the run is cut off before it lands.

@@ -79,13 +79,14 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 parts.sort_by_key(Vec::len);
             }
         }
-        let reason = with_causes(&*error);
-        poison.extend(known.into_iter().map(|it| (it, reason.clone().into())));
-        self.confirm(&mut poison).await?;
-        if !failing.is_empty() && self.try_beyond().await? == Beyond::Accepted {
-            self.confirm(&mut failing).await?;
+        // It may accept nothing any more.
+        if !failing.is_empty() && self.try_beyond().await? != Beyond::Accepted {
+            return fail_if_any(failing);
         }
-        fail_if_any(failing)
+        let reason = with_causes(&*error);
+        poison.append(&mut failing);
+        poison.extend(known.into_iter().map(|it| (it, reason.clone().into())));
+        self.confirm(&mut poison).await
     }
 
     /// Two records of these to try alone, to see whether the service takes anything: one that differs
@@ -149,9 +150,34 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Retries the records over which the service failed, now that it has accepted others since, and
-    /// sets aside those over which it still fails.
+    /// sets aside those over which it still fails. Of many it sets
+    /// aside a few at a time, as long as it may accept others.
     pub(super) async fn confirm(&mut self, failing: &mut Vec<Culprit>) -> Result<(), Stop> {
-        'records: for (index, mut reason) in std::mem::take(failing) {
+        let mut left = std::mem::take(failing);
+        let are_many = left.len() > FEW;
+        while !left.is_empty() {
+            let later = left.split_off(left.len().min(FEW));
+            let mut poison = self.retry_alone(left).await?;
+            if are_many && !poison.is_empty() && !self.may_accept().await? {
+                poison.extend(later);
+                return fail_if_any(poison);
+            }
+            self.set_aside_all(poison).await?;
+            left = later;
+        }
+        Ok(())
+    }
+
+    /// Whether it accepts a record after the batch, or there is none.
+    async fn may_accept(&mut self) -> Result<bool, Stop> {
+        let beyond = self.try_beyond().await?;
+        Ok(matches!(beyond, Beyond::Accepted | Beyond::Few(0)))
+    }
+
+    /// Retries records alone. Returns those over which the service fails each time.
+    async fn retry_alone(&mut self, failing: Vec<Culprit>) -> Result<Vec<Culprit>, Stop> {
+        let mut poison = Vec::new();
+        'records: for (index, mut reason) in failing {
             let began = Instant::now();
             for _ in 0..CONFIRMED {
                 if !self.is_left(index) {
@@ -167,9 +193,9 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
                 };
                 reason = again;
             }
-            self.set_aside_all(vec![(index, reason)]).await?;
+            poison.push((index, reason));
         }
-        Ok(())
+        Ok(poison)
     }
 }
 

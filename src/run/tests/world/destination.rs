@@ -132,6 +132,9 @@ impl World {
     /// Whether the destination fails internally over these rows.
     fn fails_over(&self, rows: &[Bytes]) -> bool {
         let mut state = self.state();
+        if let Some(fails) = state.fails_inside_next.pop_front() {
+            return fails;
+        }
         if state.fails_inside > 0 {
             state.fails_inside -= 1;
             return true;
