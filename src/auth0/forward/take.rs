@@ -109,9 +109,9 @@ impl Take {
         });
     }
 
-    /// Notes a page of `asked` records after this id, of which `last` is the last unless the page is the
-    /// last, with this many bytes. If a larger one failed before it, no more
-    /// are requested for a while: they would fail again.
+    /// Notes a page of `asked` records after this id, with this many bytes; `last` is the id that reading
+    /// goes on after. If a larger page failed before it, no more are requested for a while: they would
+    /// fail again.
     pub fn note_page(&self, id: &LogId, asked: usize, last: Option<&LogId>, bytes: usize) {
         let mut size = self.size();
         if let Some((most, left)) = size.blocked_after.remove(id)

@@ -150,8 +150,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
     }
 
     /// Retries the records over which the service failed, now that it has accepted others since, and
-    /// sets aside those over which it still fails. Of many it sets
-    /// aside a few at a time, as long as it may accept others.
+    /// sets aside those over which it still fails. Of many it sets aside a few at a time, as long as it may
+    /// accept others.
     pub(super) async fn confirm(&mut self, failing: &mut Vec<Culprit>) -> Result<(), Stop> {
         let mut left = std::mem::take(failing);
         let are_many = left.len() > FEW;
