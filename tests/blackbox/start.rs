@@ -331,10 +331,9 @@ async fn a_run_that_fails_is_as_far_behind_as_the_log_was_read_whatever_was_deli
     assert_eq!(current.code(), 1, "{current:?}");
     assert!(!current.stderr.contains(" hours behind, "), "{current:?}");
 
-    // A replay sends records that were read before.
-    let mut faults = vec![Fault::None; 5];
-    faults.push(refusal());
-    world.tenant.fail_logs(faults);
+    // A replay sends records that were read before. It asks at once for fewer than were refused.
+    let faults = [vec![Fault::None; 5], vec![refusal(); 20]];
+    world.tenant.fail_logs(faults.concat());
     let replay = [
         "replay",
         "--destination=log-analytics",
