@@ -6,8 +6,8 @@ use super::logs::{MOST, PAGE};
 use super::rate_limit::Closed;
 use super::token::TokenError;
 use crate::net::http::{self, SendError};
-use crate::net::retry::{Again, Failure, Transient};
-use crate::record::{LogId, PageError};
+use crate::net::retry::{Again, Failure, GaveUp, Transient};
+use crate::record::{LogId, PageError, SourceError};
 
 /// Why the log was not read.
 #[derive(Debug, thiserror::Error)]
@@ -162,5 +162,33 @@ impl LogsError {
             Self::Send { source, .. } => source.is_time_out(),
             _ => false,
         }
+    }
+}
+
+/// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
+/// After more, the limit had been waited for already, or Auth0 does not answer.
+const FAILED_AT_A_LIMIT: u32 = 1;
+
+/// Classifies a failure. An exhausted rate limit that resets soon is nobody's fault. A longer
+/// lockout, or a limit that is exhausted again after a wait, counts as no answer from Auth0.
+pub(super) fn source_error(error: GaveUp<LogsError>) -> SourceError {
+    let limit = match &error.error {
+        LogsError::TooMany { closed, .. } => Some((closed, error.attempts())),
+        // The last attempt was not made.
+        LogsError::ResetTooLate(closed) => Some((closed, error.attempts() - 1)),
+        _ => None,
+    };
+    match &error.error {
+        _ if limit.is_some_and(|(it, failed)| !it.is_long() && failed <= FAILED_AT_A_LIMIT) => {
+            SourceError::OutOfTime(error.into())
+        }
+        LogsError::TooMany { .. }
+        | LogsError::ResetTooLate(_)
+        | LogsError::Token(TokenError::ResetTooLate { .. })
+        | LogsError::Send {
+            source: SendError::OutOfTime,
+            ..
+        } => SourceError::Slow(error.into()),
+        _ => SourceError::Failed(error.into()),
     }
 }

@@ -30,20 +30,15 @@ pub(crate) use self::token::Credentials;
 pub(crate) use self::ahead::{Ahead, Log, Session};
 pub(crate) use self::page_budget::PageBudget;
 
-use self::error::LogsError;
+use self::error::{LogsError, source_error};
 use self::forward::{Forward, Take};
 use self::logs::{Logs, PAGE, Search};
 use self::pages::{Handle, Pages};
 use self::rate_limit::RateLimit;
-use self::token::{TokenError, TokenSource};
+use self::token::TokenSource;
 use crate::clock::Clock;
-use crate::net::http::SendError;
 use crate::net::retry::{Deadline, GaveUp, Jitter, retry};
 use crate::record::{Elements, LogId, Page, Record, Source, SourceError, Start};
-
-/// After up to this many failed attempts, a rate limit that resets too late counts as lack of time.
-/// After more, the limit had been waited for already, or Auth0 does not answer.
-const FAILED_AT_A_LIMIT: u32 = 1;
 
 /// Records requested in a search for the oldest record, or for one as old as another.
 const AS_OLD: usize = 50;
@@ -441,30 +436,6 @@ fn error_after(error: GaveUp<LogsError>) -> SourceError {
         SourceError::Rejected(error.into())
     } else {
         source_error(error)
-    }
-}
-
-/// Classifies a failure. An exhausted rate limit that resets soon is nobody's fault. A longer
-/// lockout, or a limit that is exhausted again after a wait, counts as no answer from Auth0.
-fn source_error(error: GaveUp<LogsError>) -> SourceError {
-    let limit = match &error.error {
-        LogsError::TooMany { closed, .. } => Some((closed, error.attempts())),
-        // The last attempt was not made.
-        LogsError::ResetTooLate(closed) => Some((closed, error.attempts() - 1)),
-        _ => None,
-    };
-    match &error.error {
-        _ if limit.is_some_and(|(it, failed)| !it.is_long() && failed <= FAILED_AT_A_LIMIT) => {
-            SourceError::OutOfTime(error.into())
-        }
-        LogsError::TooMany { .. }
-        | LogsError::ResetTooLate(_)
-        | LogsError::Token(TokenError::ResetTooLate { .. })
-        | LogsError::Send {
-            source: SendError::OutOfTime,
-            ..
-        } => SourceError::Slow(error.into()),
-        _ => SourceError::Failed(error.into()),
     }
 }
 
