@@ -23,6 +23,12 @@ impl Process {
         Self { world, host }
     }
 
+    /// From now on something blocks each answer with one of these records.
+    fn block(&self, ids: &[String]) {
+        let tenant = &self.world.tenant;
+        tenant.fail_pages(usize::MAX, ids, page_with(403));
+    }
+
     /// Makes a run and returns its report, whether it failed or not.
     async fn run(&self) -> Value {
         let timer = json!({"Data": {"timer": {}}, "Metadata": {}}).to_string();
@@ -100,20 +106,21 @@ async fn of_a_log_whose_pages_are_too_heavy_fewer_records_are_asked_for_in_the_s
         Fault::Drop,
     ] {
         let world = world().await;
-        add(&world, 150, minutes_ago(50));
+        // So recent that they are not read in several places at once, however slow the machine is.
+        add(&world, 150, minutes_ago(5));
         world.tenant.fail_pages(20, &[], fault.clone());
         let before = world.tenant.log_requests();
         let report = world.poll().await;
         assert_eq!(numbers(&report, ["delivered"]), [150], "{fault:?}");
         world.assert_all_landed_once();
-        // The HTTP client sends once more what gets no answer.
+        // 25 pages of six records and what ends the log, three pages that failed, and what a first run
+        // asks for besides. The HTTP client sends once more what gets no answer.
+        let requests = world.tenant.log_requests() - before;
+        let most = if matches!(fault, Fault::Drop) { 40 } else { 32 };
+        assert!(requests <= most, "{fault:?}: {requests}");
         let failed = world.tenant.failed_pages();
         let most = if matches!(fault, Fault::Drop) { 6 } else { 3 };
         assert!(failed <= most, "{fault:?}: {failed}");
-        // 25 pages of six records and what ends the log, and what a first run asks for besides, also for
-        // reading in several places at once, if that begins in time.
-        let requests = world.tenant.log_requests() - before;
-        assert!(requests <= 37 + failed, "{fault:?}: {requests}");
     }
 }
 
@@ -167,10 +174,7 @@ async fn records_that_follow_each_other_and_cannot_be_read_are_all_passed() {
     let process = Process::start().await;
     let ids = add(&process.world, 30, minutes_ago(120));
     let poison = &ids[9..14];
-    process
-        .world
-        .tenant
-        .fail_pages(usize::MAX, poison, page_with(403));
+    process.block(poison);
     process.run_to_the_end().await;
     process.world.assert_all_landed_once();
     let said = process.descriptions(poison);
@@ -189,7 +193,7 @@ async fn it_is_passed_beside_another_prefix_too() {
     };
     add_as_800(minutes_ago(121));
     let ids = add(&process.world, 160, minutes_ago(120));
-    tenant.fail_pages(usize::MAX, &ids[155..156], page_with(403));
+    process.block(&ids[155..156]);
     for _ in 0..RUNS {
         add_as_800(minutes_ago(0));
         if process.run().await["caught_up"] == true {
@@ -207,10 +211,7 @@ async fn it_is_passed_where_a_reading_begins() {
         let process = Process::start().await;
         let ids = add(&process.world, 5, minutes_ago(120));
         let poison = &ids[place..=place];
-        process
-            .world
-            .tenant
-            .fail_pages(usize::MAX, poison, page_with(403));
+        process.block(poison);
         process.run_to_the_end().await;
         process.world.assert_all_landed_once();
         assert!(!process.descriptions(poison)[0].is_empty());
@@ -247,10 +248,7 @@ async fn what_fails_six_times_and_is_then_read_is_not_passed() {
 async fn a_record_is_not_passed_before_it_has_waited_for_an_hour() {
     let process = Process::start().await;
     let ids = add(&process.world, 30, minutes_ago(50));
-    process
-        .world
-        .tenant
-        .fail_pages(usize::MAX, &ids[9..10], page_with(403));
+    process.block(&ids[9..10]);
     for _ in 0..RUNS {
         let report = process.run().await;
         assert_ne!(report["errors"], json!([]), "{report}");
@@ -296,10 +294,7 @@ async fn where_no_record_can_be_read_none_is_passed() {
 async fn the_last_record_of_the_log_is_not_passed_until_another_is_read() {
     let process = Process::start().await;
     let ids = add(&process.world, 3, minutes_ago(120));
-    process
-        .world
-        .tenant
-        .fail_pages(usize::MAX, &ids[2..], page_with(403));
+    process.block(&ids[2..]);
     for _ in 0..RUNS {
         let report = process.run().await;
         assert_ne!(report["errors"], json!([]), "{report}");
