@@ -30,9 +30,9 @@ pub(crate) const SEARCH_LIMIT: usize = 1_000;
 /// The most elements accepted in a page, however few were requested. A page of mere numbers could
 /// have millions, each of which takes more memory than its text.
 pub(super) const MOST: usize = 1_000;
-/// The most bytes of a page with several records: several pages are in memory at once. A larger
-/// page is requested again with fewer records.
-pub(super) const COMFORTABLE: usize = 16 * 1024 * 1024;
+/// The most bytes of a page with several records: several pages are in memory at once, each in three
+/// copies. A larger page is requested again with fewer records.
+pub(super) const COMFORTABLE: usize = 8 * 1024 * 1024;
 /// The fields of a brief search.
 const BRIEF: &str = "log_id,date,type";
 

@@ -177,10 +177,10 @@ mod tests {
         };
         assert_eq!(learn(100, usize::MAX), 50);
         assert_eq!(learn(50, 35_000_000), 25);
-        assert_eq!(learn(25, 16_777_216), 25);
-        assert_eq!(learn(25, 16_777_217), 12);
-        assert_eq!(learn(12, 8_388_609), 12);
-        assert_eq!(learn(12, 8_388_608), 24);
+        assert_eq!(learn(25, 8_388_608), 25);
+        assert_eq!(learn(25, 8_388_609), 12);
+        assert_eq!(learn(12, 4_194_305), 12);
+        assert_eq!(learn(12, 4_194_304), 24);
         // An answer does not count if the number has changed since its request.
         assert_eq!(learn(100, usize::MAX), 24);
         assert_eq!(learn(24, 0), 48);

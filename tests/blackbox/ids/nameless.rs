@@ -63,7 +63,7 @@ async fn they_are_passed_whatever_the_tenant_makes_of_an_id_that_it_never_issued
     }
 }
 
-/// Adds 150 records without an id. A hundred of them are more than 16 MiB, which is the most of a page.
+/// Adds 150 records without an id. A hundred of them are more than 8 MiB, which is the most of a page.
 fn add_large_nameless(world: &World) {
     for n in 0..150 {
         let stored = minutes_ago(40) + chrono::Duration::milliseconds(n);
