@@ -189,6 +189,8 @@ export default {
       ...["phone_number", "identifier"].map((name) => fires(`by the ${name} of the enrolment`, times(3, (n) => device(n, { id: `push|dev_${n}` },
         { details: { authenticator: { id: `push|dev_${n}`, type: "push" }, enrollment: { _id: `dev_${n}`, [name]: "one" } } })), [
         { details: { Device: "one", Users: "3" } }])),
+      fires("an app that the record names beside it", times(3, (n) => device(n, { id: `push|dev_${n}` },
+        { details: { authenticator: { id: `push|dev_${n}`, type: "push" }, device_id: "one" } })), [{ details: { Device: "one", Users: "3" } }]),
       quiet("two users", [device(1, { id: "d" }), device(2, { id: "d" }), device(2, { id: "d" })]),
       quiet("two phones, none, and nobody's", [device(1, { id: "d" }), device(2, { id: "d" }), device(3, { id: "e" }),
         ...times(3, (n) => device(n, { phone_number: "" })), ...times(3, () => device(1, { id: "f" }, { user_id: "" })), device(4, { id: "d" }, { user_id: "" })]),

@@ -225,6 +225,11 @@ export default {
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
       fires("one of somebody's choice", [call("11:40", "PATCH", "/api/v2/clients/Cl1", { client_secret: "one-that-i-know" })], [
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
+      fires("in the answers to changes of something else", ["Patch", "put"].map((method, n) => changed(
+        secret("11:40", `/api/v2/clients/Cl${n}`), (copy) => Object.assign(copy, { type: "sapi" }).details.request.method = method)), [
+        { severity: "Low", details: { Count: "2", Applications: '["Cl0","Cl1"]' } }]),
+      quiet("in the answers to what made them", [changed(secret("11:40", "/api/v2/clients"), (copy) =>
+        Object.assign(copy, { type: "sapi" }).details.request.method = "post")]),
       fires("a key beside it", [call("11:40", "POST", "/api/v2/Clients//Cl1/credentials/", { credential_type: "public_key", pem: "x" })], [
         "Low: Auth0 - admin@example.com read the secret of Cl1, 1 in all"]),
       fires("by two", [secret("11:40", "/api/v2/clients/Cl1"), byProgram(secret("11:41", "/api/v2/clients/Cl1"))], [
