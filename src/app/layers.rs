@@ -132,6 +132,7 @@ impl Layers {
 
     /// The keys of pseudonyms. Reading them needs no other layer.
     pub fn pseudonym_keys(&self) -> Result<Keys, SettingsError> {
+        self.judge_privacy_names()?;
         self.read(Keys::read)
     }
 

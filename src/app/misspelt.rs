@@ -107,9 +107,11 @@ impl Layers {
                 self.settings.get(given).is_some_and(|it| it.contains(':'))
             }
         };
-        // Short names resemble unrelated ones, such as `PID` and `PKI_KEY`.
+        // Short names resemble unrelated ones, such as `PID` and `PKI_KEY`, which have no policy as their value.
         let is_of_privacy = |it: &&Misspelt| {
-            let is_short = [policy, key].contains(&it.setting);
+            let is_whole = it.is_own || !it.given.contains("__");
+            let has_policy = || self.settings.get(&it.given).is_some_and(pii::is_policy);
+            let is_short = it.setting == key || it.setting == policy && !(is_whole && has_policy());
             let tenant = it.meant.split_once("__").map(|(tenant, _)| tenant);
             it.setting.starts_with(policy)
                 && (!is_short || it.is_same_but_for_case())

@@ -223,6 +223,11 @@ pub(crate) fn withholds(text: &str) -> bool {
     parse(text) != Ok(Methods::default())
 }
 
+/// Whether a text is a policy that withholds something.
+pub(crate) fn is_policy(text: &str) -> bool {
+    parse(text).is_ok_and(|it| it != Methods::default())
+}
+
 fn what_it_takes() -> String {
     let kinds = Kind::ALL.map(Kind::name).join(", ");
     format!(

@@ -33,7 +33,7 @@ mod view;
 mod walk;
 
 pub(crate) use self::key::{Group, Key, is_pseudonym};
-pub(crate) use self::method::{Policy, withholds};
+pub(crate) use self::method::{Policy, is_policy, withholds};
 pub use self::privacy::Privacy;
 pub(crate) use self::settings::{Keys, SETTINGS};
 

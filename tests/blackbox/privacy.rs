@@ -232,6 +232,23 @@ async fn a_value_is_looked_up_whatever_space_is_around_it_and_one_that_has_no_ps
     }
 }
 
+/// A key under a name that is not read would leave out what was made with it.
+#[tokio::test]
+async fn pseudonyms_are_not_looked_up_while_a_name_of_a_key_is_mistyped() {
+    for name in ["PII_KEY_OLD", "PII_KEYID", "ACME__PII_KEY_PREVIUOS"] {
+        let mut world = World::start().await;
+        world.set("DOMAIN", "");
+        world.set("TENANTS", "acme");
+        world.set("ACME__PII_KEY", KEY);
+        world.set("ACME__PII_KEY_ID", "2");
+        world.set(name, KEY);
+        world.keep_secret(vec![KEY.to_owned()]);
+        let told = world.command(&["pseudonym", "ada@example.com"]).await;
+        assert_eq!((told.code(), &*told.stdout), (2, ""), "{told:?}");
+        assert!(told.stderr.contains(&format!("{name} is")), "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn of_several_tenants_one_without_a_key_keeps_nobody_from_the_other_s_pseudonyms() {
     let mut world = World::start().await;
@@ -280,6 +297,8 @@ async fn a_policy_under_a_name_that_is_not_read_lets_nothing_out() {
         "PII_SENTINEL",
         "PII_ALL",
         "PII_PREVIOUS_KEY",
+        "PIII",
+        "PI",
     ] {
         let mut world = World::start().await;
         world.set(name, "email:mask");

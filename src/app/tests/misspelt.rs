@@ -177,7 +177,6 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         ("GLOBEX__ARCHIVE_PII", vec!["globex"]),
         ("globex.pii.sentinel", vec!["globex"]),
         ("MY_PII_SCANNER", vec![]),
-        ("PIIX", vec![]),
         ("MYPII", vec![]),
         // Settings of another program, or of a tenant no longer in the list.
         ("INITECH_PII", vec![]),
@@ -205,6 +204,30 @@ fn a_policy_that_is_set_where_nobody_reads_it_is_refused() {
         } else {
             let names: Vec<_> = problems.iter().map(|it| &*it.0).collect();
             assert_eq!(names, whose, "{setting}");
+        }
+    }
+}
+
+/// A short name resembles many; its value shows whether it was meant.
+#[test]
+fn a_policy_under_a_name_that_is_nearly_the_right_one_is_refused() {
+    let list = [
+        ("TENANTS", "a,globex"),
+        ("A__DOMAIN", "a.eu.auth0.com"),
+        ("GLOBEX__DOMAIN", "b.eu.auth0.com"),
+    ];
+    for (setting, told) in [
+        ("PIIX", "PII is not set, but PIIX is, which is not read"),
+        (
+            "GLOBEX__PI",
+            "GLOBEX__PII is not set, but GLOBEX__PI is, which is not read",
+        ),
+    ] {
+        let problems = refused(&[&list[..], &[(setting, "email:mask")]].concat());
+        assert_eq!(problems.len(), 1, "{setting}");
+        assert!(problems[0].1.contains(told), "{problems:?}");
+        for other in ["none", "7", "email"] {
+            assert_eq!(refused(&[&list[..], &[(setting, other)]].concat()), []);
         }
     }
 }
