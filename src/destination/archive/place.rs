@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use thiserror::Error;
 use url::Url;
 
 use crate::aws;
@@ -43,6 +44,34 @@ pub(super) enum Address {
     Folder(PathBuf),
 }
 
+/// What is wrong with `ARCHIVE_URL`.
+#[derive(Debug, Error)]
+enum AddressError {
+    #[error(
+        "must be https://<account>.blob.core.windows.net/<container>[/<prefix>], \
+         s3://<bucket>[/<prefix>] or file:///<folder>"
+    )]
+    Form,
+    #[error(
+        "has a user, a port, a query or a fragment, which no address of an archive has; a signature \
+         belongs in ARCHIVE_CONNECTION_STRING"
+    )]
+    NotPlain,
+    #[error(
+        "names a container that cannot be used: its name has 3 to 63 lower-case letters, digits and hyphens"
+    )]
+    Container,
+    #[error(
+        "names a bucket that cannot be used: its name has 3 to 63 lower-case letters, digits, hyphens and \
+         dots"
+    )]
+    Bucket,
+    #[error(
+        "has a prefix that cannot be used: its parts have letters, digits and - _ . =, and begin with no dot"
+    )]
+    Prefix,
+}
+
 /// Reads the settings of the archive.
 pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
     let what = "where the archive is, such as \
@@ -75,7 +104,7 @@ pub(super) fn read(reader: &mut Reader, tools: &Tools) -> Option<Place> {
             storage: Storage::over(container, tools.jitter.clone()),
             prefix,
         }),
-        Err(_) => reader.problem("ARCHIVE_URL", "names a container that cannot be used"),
+        Err(_) => reader.problem("ARCHIVE_URL", &AddressError::Container.to_string()),
     }
 }
 
@@ -102,7 +131,7 @@ fn bucket_of(reader: &mut Reader, tools: &Tools, name: String) -> Option<Storage
     };
     match S3::new(bucket, credentials, tools.http.clone()) {
         Ok(bucket) => Some(Storage::over(bucket, tools.jitter.clone())),
-        Err(_) => reader.problem("ARCHIVE_URL", "names a bucket that cannot be used"),
+        Err(_) => reader.problem("ARCHIVE_URL", &AddressError::Bucket.to_string()),
     }
 }
 
@@ -152,18 +181,16 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
              as {encoded}"
         ));
     }
-    let address = Url::parse(text).ok().and_then(|url| match url.scheme() {
-        // The parser would read a relative path as one from the root.
-        "file" if has_root(text) => folder(&url),
-        "https" | "http" => blobs(&url),
-        "s3" => objects(&url),
-        _ => None,
-    });
-    address.ok_or_else(|| {
-        "must be https://<account>.blob.core.windows.net/<container>[/<prefix>], \
-         s3://<bucket>[/<prefix>] or file:///<folder>"
-            .into()
-    })
+    let address = Url::parse(text)
+        .map_err(|_| AddressError::Form)
+        .and_then(|url| match url.scheme() {
+            // The parser would read a relative path as one from the root.
+            "file" if has_root(text) => folder(&url).ok_or(AddressError::Form),
+            "https" | "http" => blobs(&url),
+            "s3" => objects(&url),
+            _ => Err(AddressError::Form),
+        });
+    address.map_err(|error| error.to_string())
 }
 
 /// Whether a file address is absolute and has no host.
@@ -178,48 +205,59 @@ fn folder(url: &Url) -> Option<Address> {
     is_some.then_some(Address::Folder(path))
 }
 
-fn blobs(url: &Url) -> Option<Address> {
+fn blobs(url: &Url) -> Result<Address, AddressError> {
     let is_of_azure = url.scheme() == "https" && cloud::is_blob_service(url);
-    if !values::is_plain(url) || !(is_of_azure || is_loopback(url)) {
-        return None;
+    if !(is_of_azure || is_loopback(url)) {
+        return Err(AddressError::Form);
+    }
+    if !values::is_plain(url) {
+        return Err(AddressError::NotPlain);
     }
     let mut segments = url.path().split('/').filter(|it| !it.is_empty());
     let mut service = url.clone();
     // The emulator's addresses have the account name in the path.
-    let in_path = if is_of_azure { "" } else { segments.next()? };
+    let in_path = if is_of_azure {
+        ""
+    } else {
+        segments.next().ok_or(AddressError::Form)?
+    };
     service.set_path(in_path);
-    let container = segments.next()?.to_owned();
+    let container = segments.next().ok_or(AddressError::Form)?.to_owned();
     let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
     if !(3..=63).contains(&container.len()) || !container.bytes().all(is_letter) {
-        return None;
+        return Err(AddressError::Container);
     }
-    Some(Address::Azure {
+    Ok(Address::Azure {
         service,
         container,
         prefix: prefix(segments)?,
     })
 }
 
-fn objects(url: &Url) -> Option<Address> {
-    let bucket = url.host_str()?.to_owned();
+fn objects(url: &Url) -> Result<Address, AddressError> {
+    let bucket = url.host_str().ok_or(AddressError::Form)?.to_owned();
+    if !values::is_plain(url) || url.port().is_some() {
+        return Err(AddressError::NotPlain);
+    }
     let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
-    let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(is_letter);
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(is_letter) {
+        return Err(AddressError::Bucket);
+    }
     let segments = url.path().split('/').filter(|it| !it.is_empty());
     let prefix = prefix(segments)?;
-    (values::is_plain(url) && url.port().is_none() && is_name)
-        .then_some(Address::S3 { bucket, prefix })
+    Ok(Address::S3 { bucket, prefix })
 }
 
-/// The prefix made of these segments, with a slash at the end. `None` if a segment would need encoding.
-fn prefix<'a>(segments: impl Iterator<Item = &'a str>) -> Option<String> {
+/// The prefix made of these segments, with a slash at the end. A segment that would need encoding is an error.
+fn prefix<'a>(segments: impl Iterator<Item = &'a str>) -> Result<String, AddressError> {
     let is_letter = |it: u8| it.is_ascii_alphanumeric() || b"-_.=".contains(&it);
     let mut prefix = String::new();
     for segment in segments {
         if segment.starts_with('.') || !segment.bytes().all(is_letter) {
-            return None;
+            return Err(AddressError::Prefix);
         }
         prefix.push_str(segment);
         prefix.push('/');
     }
-    Some(prefix)
+    Ok(prefix)
 }

@@ -513,6 +513,43 @@ fn an_archive_is_a_container_or_a_folder() {
 }
 
 #[test]
+fn an_address_that_is_none_of_an_archive_is_told_what_is_wrong_with_it() {
+    let acme = "https://acme.blob.core.windows.net";
+    for (text, told) in [
+        (
+            format!("{acme}/My_Logs"),
+            "names a container that cannot be used",
+        ),
+        (format!("{acme}/c"), "names a container that cannot be used"),
+        ("s3://Acme".into(), "names a bucket that cannot be used"),
+        (
+            "s3://my_bucket".into(),
+            "names a bucket that cannot be used",
+        ),
+        ("s3://b/logs".into(), "names a bucket that cannot be used"),
+        (format!("{acme}/logs?x"), "has a user, a port, a query"),
+        (format!("{acme}/logs#x"), "has a user, a port, a query"),
+        ("s3://acme-logs:443/x".into(), "has a user, a port, a query"),
+        (
+            format!("{acme}/logs/x y"),
+            "has a prefix that cannot be used",
+        ),
+        (
+            "s3://acme-logs/.x".into(),
+            "has a prefix that cannot be used",
+        ),
+        (format!("{acme}/"), "must be https://<account>."),
+        (
+            "https://acme.example/logs?x".into(),
+            "must be https://<account>.",
+        ),
+    ] {
+        let problem = address(&text).unwrap_err();
+        assert!(problem.starts_with(told), "{text}: {problem}");
+    }
+}
+
+#[test]
 fn every_bad_setting_is_named() {
     let acme = "https://acme.blob.core.windows.net/logs";
     let opened = "AccountName=other;AccountKey=a2V5";
