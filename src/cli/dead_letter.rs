@@ -38,8 +38,11 @@ pub(super) async fn run(given: Given, destination: Option<String>, command: &Com
     let targets = Targets::of(&tenants)?;
     let is_good = match command {
         Command::List => list(&targets).await,
-        Command::Show { name } => print(&targets, name).await,
-        Command::Retry { names } => retry(&targets, names).await,
+        Command::Show { name } => print(&targets, name.trim()).await,
+        Command::Retry { names } => {
+            let names: Vec<_> = names.iter().map(|it| it.trim().to_owned()).collect();
+            retry(&targets, &names).await
+        }
     };
     Ok(targets.ended(is_good))
 }

@@ -43,6 +43,7 @@ impl Place {
 }
 
 pub(super) fn parse(text: &str) -> Result<Place, String> {
+    let text = text.trim();
     let id = LogId::new(text);
     if id.is_well_formed() {
         return Ok(Place::Id(id));
@@ -120,6 +121,7 @@ mod tests {
         let at_7 = &*id("900", "070000", "1");
         let same_moment = &*id("900", "070000", "2");
         let half_past_7 = &*id("900", "073000", "1");
+        let copied = &*format!(" {half_past_7}\n");
         // The prefix outweighs the time.
         let above_at_6 = &*id("901", "060000", "1");
         for (from, to, is_one) in [
@@ -129,6 +131,8 @@ mod tests {
             ("oldest", "1h", true),
             ("1h", "oldest", false),
             (at_7, half_past_7, true),
+            (at_7, copied, true),
+            (" 2h", "1h ", true),
             (half_past_7, at_7, false),
             (at_7, same_moment, true),
             (at_7, at_7, false),

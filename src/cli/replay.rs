@@ -38,7 +38,7 @@ pub(super) struct Command {
 
 /// Checks that a destination of this name exists.
 fn known(name: &str) -> Result<&'static Kind, String> {
-    Kind::named(name)
+    Kind::named(name.trim())
         .ok_or_else(|| format!("names an unknown destination; it takes {}", Kind::names()))
 }
 

@@ -41,7 +41,8 @@ async fn look_and_retry(world: World) {
         assert!(line.starts_with(id.as_str()), "{line}");
         assert!(line.contains(world.sink.refusal()), "{line}");
     }
-    let show = world.command(&["dead-letter", "show", culprits[0]]).await;
+    let copied = format!(" {} ", culprits[0]);
+    let show = world.command(&["dead-letter", "show", &copied]).await;
     let shown: Value = serde_json::from_str(&show.stdout).unwrap();
     assert_eq!(shown["record"]["log_id"], **culprits[0]);
     assert!(!show.stderr.contains("there is no"), "{show:?}");
@@ -56,7 +57,8 @@ async fn look_and_retry(world: World) {
     assert_eq!(refused.code(), 1);
     assert_eq!(refused.stdout.matches("not delivered: ").count(), 2);
     world.arrivals().relent();
-    let one = world.command(&["dead-letter", "retry", culprits[1]]).await;
+    let copied = format!("{}\n", culprits[1]);
+    let one = world.command(&["dead-letter", "retry", &copied]).await;
     assert_eq!(one.stdout, format!("{}  delivered\n", culprits[1]));
     let rest = world.command(&["dead-letter", "retry"]).await;
     assert_eq!(rest.stdout, format!("{}  delivered\n", culprits[0]));

@@ -30,7 +30,7 @@ async fn what_auth0_has_dropped_is_said_and_comes_from_the_archive() {
     );
 
     let asked = world.tenant.log_requests();
-    let archived = ["--from", &from, "--to", "1s", "--source", "archive"];
+    let archived = ["--from", &from, "--to", "1s", "--source", "archive "];
     let ran = replay(&world, &archived).await;
     assert_eq!(ran.code(), 0, "{ran:?}");
     assert_eq!(numbers(&ran.report(), ["delivered"]), [55]);
