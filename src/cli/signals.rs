@@ -34,7 +34,10 @@ pub(super) fn stopping(ending: Ending) -> watch::Receiver<bool> {
         // Listens only once: between two listeners, a signal would be lost.
         let mut signals = Signals::listen();
         signals.next().await;
-        warn!("asked to end: {}", ending.name());
+        warn!(
+            "asked to end: {}; a second signal ends it at once",
+            ending.name()
+        );
         stop.send_replace(true);
         signals.next().await;
         std::process::exit(i32::from(INTERRUPTED));
