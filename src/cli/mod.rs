@@ -113,8 +113,8 @@ enum Command {
     },
     /// Show the records that were set aside, or deliver them after all
     ///
-    /// A record is set aside if it is too large for a row, if the destination refuses it and accepts
-    /// others, or if it has no log id. Secrets in it are masked.
+    /// A record is set aside if it is too large for a row, if the destination refuses it or fails on it and
+    /// accepts others, or if it has no log id. Secrets in it are masked.
     DeadLetter {
         #[command(subcommand)]
         command: dead_letter::Command,
