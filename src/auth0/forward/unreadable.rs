@@ -13,7 +13,7 @@ use super::{Forward, marker_of_unreadable};
 use crate::auth0::error::LogsError;
 use crate::auth0::logs::{Logs, PAGE, Search};
 use crate::auth0::start;
-use crate::net::retry::{Again, Deadline, GaveUp, Transient as _};
+use crate::net::retry::{Again, Deadline, GaveUp, LONGEST_ASKED, Transient as _};
 use crate::record::{LogId, Page, Record, has_waited};
 
 /// How often the record has to fail in turns with one that is read.
@@ -93,10 +93,11 @@ async fn find(
 async fn failure<T>(answer: Result<T, LogsError>, deadline: Deadline) -> Option<LogsError> {
     let error = answer.err().filter(LogsError::may_be_for_a_record)?;
     if let Again::NotBefore(least) = error.again() {
-        if least >= deadline.remaining() {
+        let wait = least.min(LONGEST_ASKED);
+        if wait >= deadline.remaining() {
             return None;
         }
-        tokio::time::sleep(least).await;
+        tokio::time::sleep(wait).await;
     }
     Some(error)
 }
@@ -129,4 +130,68 @@ async fn read_after(logs: &Logs, head: &Record, deadline: Deadline) -> Option<Lo
 async fn is_read(logs: &Logs, id: &LogId, deadline: Deadline) -> Result<bool, LogsError> {
     let found = logs.after_at_once(id, 1, deadline).await?;
     Ok(!found.records.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// How a request failed, after which the service asks to wait this long, and how long that took with
+    /// `left` until the deadline. `None` if that is too long.
+    async fn waited(again: Again, left: Duration) -> Option<Duration> {
+        let answer = Err::<(), _>(LogsError::Status {
+            host: "acme.eu.auth0.com".to_owned(),
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            said: String::new(),
+            is_blocked: false,
+            again,
+        });
+        let began = Instant::now();
+        let failed = failure(answer, Deadline::after(left)).await;
+        if failed.is_none() {
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+        failed.map(|_| began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_not_asked_for_again_before_the_service_allows_it() {
+        let seconds = Duration::from_secs;
+        for (asked, left, expected) in [
+            (seconds(0), seconds(60), Some(seconds(0))),
+            (seconds(7), seconds(60), Some(seconds(7))),
+            (seconds(59), seconds(60), Some(seconds(59))),
+            (seconds(60), seconds(60), None),
+            (seconds(61), seconds(60), None),
+        ] {
+            let found = waited(Again::NotBefore(asked), left).await;
+            assert_eq!(found, expected, "{asked:?}");
+        }
+        for again in [Again::Soon, Again::Never] {
+            let found = waited(again, seconds(60)).await;
+            assert_eq!(found, Some(seconds(0)), "{again:?}");
+        }
+    }
+
+    /// A replay has no end of its time.
+    #[tokio::test(start_paused = true)]
+    async fn however_long_a_service_asks_to_wait_it_is_no_more_than_an_hour() {
+        for asked in [24 * HOUR, Duration::from_secs(u64::MAX)] {
+            let found = waited(Again::NotBefore(asked), 365 * 24 * HOUR).await;
+            assert_eq!(found, Some(HOUR), "{asked:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_record_is_at_fault_for_tells_nothing_of_one() {
+        let host = || "acme.eu.auth0.com".to_owned();
+        let deadline = Deadline::after(HOUR);
+        let not_found = LogsError::NotFound { host: host() };
+        assert!(failure::<()>(Err(not_found), deadline).await.is_none());
+        assert!(failure(Ok(()), deadline).await.is_none());
+    }
 }
