@@ -182,6 +182,25 @@ async fn records_that_follow_each_other_and_cannot_be_read_are_all_passed() {
     assert_eq!(said.iter().filter(|it| is_marker(it)).count(), 5);
 }
 
+/// Whichever of those after them is tried, it shows that others are read.
+#[tokio::test]
+async fn they_are_passed_however_few_come_after_them() {
+    for (bad, good) in [(1, 1), (2, 1), (3, 1), (4, 3), (7, 2), (22, 5)] {
+        let process = Process::start().await;
+        let ids = add(&process.world, 1 + bad + good, minutes_ago(120));
+        let poison = &ids[1..=bad];
+        process.block(poison);
+        process.run_to_the_end().await;
+        process.world.assert_all_landed_once();
+        let said = process.descriptions(&ids);
+        assert_eq!(
+            said.iter().filter(|it| !it.is_empty()).count(),
+            bad,
+            "{good}"
+        );
+    }
+}
+
 /// The pages of one prefix are read in each run. That makes those of the other no larger.
 #[tokio::test]
 async fn it_is_passed_beside_another_prefix_too() {

@@ -22,7 +22,8 @@ const TURNS: usize = 6;
 const SLOW_TURNS: usize = 3;
 /// Time after which turns count as slow.
 const SLOW: Duration = Duration::from_secs(45);
-/// Which of the records after it are tried, until one can be read: others may be as unreadable.
+/// Which of the records after it are tried, until one can be read: others may be as unreadable. Where there
+/// are fewer, it is the last one.
 const TRIED: [usize; 4] = [1, 5, 20, 80];
 
 /// What comes next after an id, of which a request for `asked` records failed: a marker in place of a
@@ -117,7 +118,11 @@ async fn read_after(logs: &Logs, head: &Record, deadline: Deadline) -> Option<Lo
     let ids = found.records.into_iter().map(|it| it.log_id);
     let mut ids: Vec<_> = ids.filter(|it| *it > head.log_id).collect();
     ids.sort();
-    for id in TRIED.iter().filter_map(|index| ids.get(*index)) {
+    // After the last but one comes the last.
+    let last = ids.len().checked_sub(2)?;
+    let mut tried = TRIED.map(|index| index.min(last)).to_vec();
+    tried.dedup();
+    for id in tried.into_iter().map(|index| &ids[index]) {
         match is_read(logs, id, deadline).await {
             Ok(is_read) => return is_read.then(|| id.clone()),
             Err(error) => failure::<()>(Err(error), deadline).await?,
