@@ -243,3 +243,36 @@ async fn what_may_be_wrong_with_a_record_is_told_from_what_concerns_every_reques
         assert_eq!(error.may_be_for_a_record(), expected, "{status} {body}");
     }
 }
+
+/// What is too large has a way of its own, and without an answer nothing tells whether one would come.
+#[test]
+fn an_answer_that_is_too_large_or_does_not_come_is_not_taken_to_be_for_a_record() {
+    use crate::net::http::SendError;
+
+    let host = || "acme.eu.auth0.com".to_owned();
+    let send = |source| LogsError::Send {
+        host: host(),
+        source,
+    };
+    for (error, expected) in [
+        (send(SendError::TooLarge(8_388_608)), false),
+        (send(SendError::OutOfTime), false),
+        (send(SendError::Compressed("gzip")), true),
+        (
+            LogsError::Redirected {
+                host: host(),
+                location: "/".into(),
+            },
+            true,
+        ),
+        (
+            LogsError::NoProgress {
+                host: host(),
+                after: LogId::new("1"),
+            },
+            false,
+        ),
+    ] {
+        assert_eq!(error.may_be_for_a_record(), expected, "{error}");
+    }
+}

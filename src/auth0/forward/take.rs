@@ -268,6 +268,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_blocked_makes_pages_smaller_elsewhere_and_what_fails_elsewhere_makes_them_smaller_there()
+     {
+        let (take, here, there) = (Take::default(), LogId::new("1"), LogId::new("2"));
+        take.note_blocked(&here, 100);
+        assert_eq!([&here, &there].map(|it| take.after(it)), [50, 50]);
+        take.note_failure(50);
+        assert_eq!([&here, &there].map(|it| take.after(it)), [12, 12]);
+    }
+
+    #[test]
     fn after_many_pages_where_one_was_blocked_more_are_asked_for() {
         let (take, id) = (Take::default(), |n: i32| LogId::new(n.to_string()));
         take.note_blocked(&id(0), 1);

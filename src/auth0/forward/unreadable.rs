@@ -83,10 +83,15 @@ async fn find(
             return None;
         }
         turn += 1;
-        if turn >= TURNS || turn >= SLOW_TURNS && began.elapsed() >= SLOW {
+        if are_enough(turn, began.elapsed()) {
             return Some((head, why));
         }
     }
+}
+
+/// Whether this many turns, which took this long, show that the fault is in the record.
+fn are_enough(turns: usize, took: Duration) -> bool {
+    turns >= TURNS || turns >= SLOW_TURNS && took >= SLOW
 }
 
 /// How a request failed, if the cause may be the record that it is for, after the time that the service
@@ -144,6 +149,21 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn slow_turns_need_not_be_as_many() {
+        for (turns, seconds, expected) in [
+            (5, 44, false),
+            (6, 0, true),
+            (2, 240, false),
+            (3, 44, false),
+            (3, 45, true),
+            (4, 46, true),
+        ] {
+            let found = are_enough(turns, Duration::from_secs(seconds));
+            assert_eq!(found, expected, "{turns} {seconds}");
+        }
+    }
 
     /// How a request failed, after which the service asks to wait this long, and how long that took with
     /// `left` until the deadline. `None` if that is too long.
