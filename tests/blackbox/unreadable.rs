@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
-use simulator::tenant::Options;
+use simulator::tenant::{Options, SyntheticIds};
 use simulator::{Fault, FunctionsHost};
 
 use crate::world::{FUNCTION, World, minutes_ago, numbers};
@@ -18,7 +18,11 @@ struct Process {
 
 impl Process {
     async fn start() -> Self {
-        let world = world().await;
+        Self::with(options()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let world = world_with(options).await;
         let host = world.host().await;
         Self { world, host }
     }
@@ -63,12 +67,19 @@ impl Process {
     }
 }
 
-async fn world() -> World {
-    let mut world = World::with(Options {
+fn options() -> Options {
+    Options {
         token_events: false,
         ..Options::default()
-    })
-    .await;
+    }
+}
+
+async fn world() -> World {
+    world_with(options()).await
+}
+
+async fn world_with(options: Options) -> World {
+    let mut world = World::with(options).await;
     world.set("START_FROM", "6h");
     world
 }
@@ -187,6 +198,9 @@ async fn records_that_follow_each_other_and_cannot_be_read_are_all_passed() {
 async fn they_are_passed_however_few_come_after_them() {
     for (bad, good) in [(1, 1), (2, 1), (3, 1), (4, 3), (7, 2), (22, 5)] {
         let process = Process::start().await;
+        // A search shows no more than a hundred at once.
+        add(&process.world, 110, minutes_ago(180));
+        process.run_to_the_end().await;
         let ids = add(&process.world, 1 + bad + good, minutes_ago(120));
         let poison = &ids[1..=bad];
         process.block(poison);
@@ -199,6 +213,41 @@ async fn they_are_passed_however_few_come_after_them() {
             "{good}"
         );
     }
+}
+
+/// The later of two happened first.
+#[tokio::test]
+async fn they_are_passed_in_whatever_order_the_next_ones_happened() {
+    let process = Process::start().await;
+    add(&process.world, 1, minutes_ago(130));
+    process.run_to_the_end().await;
+    let stored = minutes_ago(120);
+    let ids = [(0, 30), (1, 10), (2, 20)].map(|(after, before)| {
+        let record = json!({"date": stored - Duration::seconds(before), "type": "s"});
+        let stored = stored + Duration::seconds(after);
+        process.world.tenant.add(record, stored)
+    });
+    process.block(&ids[..2]);
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
+}
+
+/// A record that Auth0 returns after an id need not be the next one, if it does not honour the id.
+#[tokio::test]
+async fn where_pages_of_two_are_blocked_too_no_record_is_skipped_that_a_search_shows() {
+    let options = Options {
+        synthetic_ids: SyntheticIds::Unheeded,
+        ..options()
+    };
+    let process = Process::with(options).await;
+    add(&process.world, 5, minutes_ago(120));
+    process.world.tenant.fail_pages(1, &[], page_with(403));
+    for _ in 0..RUNS {
+        process.run().await;
+    }
+    process.world.tenant.stop_failing_pages();
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
 }
 
 /// The pages of one prefix are read in each run. That makes those of the other no larger.
@@ -261,6 +310,87 @@ async fn what_fails_six_times_and_is_then_read_is_not_passed() {
     process.world.assert_all_landed_once();
     let said = process.descriptions(&ids);
     assert!(said.iter().all(String::is_empty), "{said:?}");
+}
+
+/// Makes runs in which these requests are answered like this, and then reads to the end. Returns whether a
+/// record was passed. Before that a page has failed until it had one record.
+async fn is_passed_after(answers: &[&[Fault]]) -> bool {
+    let process = Process::start().await;
+    add(&process.world, 5, minutes_ago(120));
+    process.run_to_the_end().await;
+    let ids = add(&process.world, 30, minutes_ago(90));
+    // Of 100, 50, 25, 12, 6, 3 records and one.
+    let pages = vec![page_with(403); 7];
+    let answers = answers.concat();
+    process.world.tenant.fail_logs([pages, answers].concat());
+    for _ in 0..7 {
+        process.run().await;
+    }
+    process.world.tenant.stop_failing();
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
+    let said = process.descriptions(&ids);
+    said.iter().any(|it| !it.is_empty())
+}
+
+/// In an outage that comes and goes, or in which some of Auth0's API can be used.
+#[tokio::test]
+async fn a_record_is_passed_only_if_it_fails_in_six_turns_with_one_that_is_read() {
+    let ok = || vec![Fault::None];
+    let fails = || vec![page_with(403)];
+    let empty = || vec![Fault::answer(200, "[]")];
+    let not_found = || vec![Fault::answer(404, "")];
+    // What a search shows, and the record after that.
+    let found = [ok(), ok()].concat();
+    let turn = || [fails(), fails(), ok()].concat();
+    let turns = |count| vec![turn(); count].concat();
+    for (answers, expected) in [
+        (vec![found.clone(), turns(6)], true),
+        (vec![found.clone(), turns(5)], false),
+        // The record after it cannot be read any more, or is not there.
+        (vec![found.clone(), vec![page_with(403); 20]], false),
+        (
+            vec![found.clone(), fails(), fails(), empty(), turns(6)],
+            false,
+        ),
+        // The page can be read, or the record by its id.
+        (vec![found.clone(), turn(), ok(), turns(6)], false),
+        (vec![found.clone(), turn(), fails(), ok(), turns(6)], false),
+        // No record after it is there, or something else is wrong.
+        (vec![ok(), empty(), turns(6)], false),
+        (vec![ok(), not_found(), found.clone(), turns(6)], false),
+        // Another one can be read, or is not there either.
+        (vec![ok(), fails(), found.clone(), turns(6)], true),
+        (vec![ok(), fails(), ok(), fails(), ok(), turns(6)], true),
+        (
+            vec![ok(), fails(), ok(), not_found(), ok(), turns(6)],
+            false,
+        ),
+    ] {
+        let answers: Vec<_> = answers.iter().map(Vec::as_slice).collect();
+        let found = is_passed_after(&answers).await;
+        assert_eq!(found, expected, "{answers:?}");
+    }
+}
+
+/// How long those before it have waited says nothing of it, nor when it happened.
+#[tokio::test]
+async fn a_record_is_not_passed_before_it_has_waited_itself() {
+    let process = Process::start().await;
+    let ids = add(&process.world, 5, minutes_ago(120));
+    process.run_to_the_end().await;
+    let record = json!({"date": minutes_ago(100), "type": "s"});
+    let poison = process.world.tenant.add(record, minutes_ago(50));
+    add(&process.world, 5, minutes_ago(40));
+    process.block(&[poison]);
+    for _ in 0..RUNS {
+        let report = process.run().await;
+        assert_ne!(report["errors"], json!([]), "{report}");
+    }
+    assert_eq!(process.world.arrivals().landed(), ids);
+    process.world.tenant.stop_failing_pages();
+    process.run_to_the_end().await;
+    process.world.assert_all_landed_once();
 }
 
 #[tokio::test]
