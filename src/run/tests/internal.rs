@@ -398,3 +398,148 @@ async fn a_record_that_tells_no_past_time_is_looked_for_at_once() {
         assert_eq!(landed, all, "{id} {date:?} {rows}");
     }
 }
+
+/// How long others of its batch have waited says nothing of it, nor when it happened, if its id tells when
+/// it was stored.
+#[tokio::test(start_paused = true)]
+async fn a_record_is_not_looked_for_before_it_has_waited_itself() {
+    for (id, stored, date) in [
+        (None, "07:50:00", "07:50:00"),
+        (None, "07:50:00", "06:00:00"),
+        (Some("1"), "07:50:00", "07:50:00"),
+    ] {
+        let world = World::with_records(5);
+        world.add(at("06:30:00"), at("06:30:00"));
+        let new = record(at(stored), at(date));
+        let new = match id {
+            None => new,
+            Some(id) => Record {
+                json: Bytes::from_static(id.as_bytes()),
+                log_id: LogId::new(id),
+                ..new
+            },
+        };
+        {
+            let mut state = world.state();
+            state.poison_records.insert(new.log_id.clone());
+            state.records.insert(new.log_id.clone(), new);
+            state.tells_each = true;
+            state.rows_at_once = Some(2);
+        }
+        let report = world.run().await;
+        assert_eq!(report.errors, ["answered 500"], "{id:?} {date}");
+        assert_eq!(report.dead_lettered, 0, "{id:?} {date}");
+        later().await;
+        let report = world.run().await;
+        assert_eq!(report.dead_lettered, 1, "{id:?} {date}");
+        assert!(report.is_success(), "{:?}", report.errors);
+        assert_eq!(world.landed().len(), 6);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_fails_over_a_batch_and_then_refuses_everything_nothing_is_set_aside() {
+    let world = world(2, &[]);
+    later().await;
+    world.state().fails_inside = 1;
+    world.state().refuses_all = true;
+    let report = world.run().await;
+    assert_eq!((report.delivered, report.dead_lettered), (0, 0));
+    assert!(!report.is_success());
+    world.state().refuses_all = false;
+    assert_eq!(world.run().await.delivered, 2);
+    world.assert_all_landed_once();
+}
+
+/// Records of parts that come later, or over which it failed, may be accepted while another is refused.
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_to_judge_a_record_that_is_refused_is_not_delivered_again() {
+    for (count, fails) in [(6, 1), (2, 2)] {
+        for refused in 0..count {
+            let world = world(count, &[]);
+            world.state().rows_at_once = usize::try_from(count).ok();
+            world.add(at("09:29:00"), at("09:29:00"));
+            let ids = world.all_ids();
+            let refused = LogId::new(ids[usize::try_from(refused).unwrap()].clone());
+            world.state().refused.insert(refused.clone());
+            world.state().fails_inside = fails;
+            later().await;
+            let report = world.run().await;
+            assert!(report.is_success(), "{:?}", report.errors);
+            let letters = world.dead_letters().await;
+            assert_eq!(letters, [format!("{refused}: it is refused")]);
+            let mut landed = world.landed();
+            landed.push(refused.to_string());
+            landed.sort();
+            assert_eq!(landed, ids, "{count}");
+            assert!(world.state().landed.iter().all(|it| !it.is_empty()));
+        }
+    }
+}
+
+/// It may have failed over all others in the runs before.
+#[tokio::test(start_paused = true)]
+async fn the_last_record_is_tried_in_each_run() {
+    for minute in 0..4 {
+        let world = world(12, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        later().await;
+        tokio::time::advance(Duration::from_mins(minute)).await;
+        assert_eq!(world.run().await.delivered, 1, "{minute}");
+    }
+}
+
+/// How many records are delivered and set aside in a run in which each of the first posts fails as told
+/// here, and each after them. `after` records follow the batch.
+async fn run_with_posts(after: i64, fails: &[&[bool]]) -> (u64, u64) {
+    let world = world(10, &[]);
+    later().await;
+    for second in 0..after {
+        let time = at("09:29:00") + chrono::Duration::seconds(second);
+        world.add(time, time);
+    }
+    {
+        let mut state = world.state();
+        state.rows_at_once = Some(10);
+        state.fails_inside_next = fails.concat().into();
+        state.fails_inside = usize::MAX;
+    }
+    let report = world.run().await;
+    (report.delivered, report.dead_lettered)
+}
+
+/// Three are set aside before the others are delivered, and of more three at a time after that, as long as
+/// others are accepted.
+#[tokio::test(start_paused = true)]
+async fn few_are_set_aside_at_a_time_while_others_are_accepted() {
+    let (ok, fails, twice) = (&[false][..], &[true][..], &[true, true][..]);
+    // A record is tried again three times.
+    let three_again = &[true; 9][..];
+    // The batch fails, one record alone is accepted, and four of the others fail, as do their two halves.
+    let begin = &[true, false, true, true, true, true, true][..];
+    // Of two records alone the first one fails, and is tried again.
+    let begins_to_fail = &[true, true, false, true, true, true][..];
+    for (posts, expected) in [
+        // Of these four the last one is accepted.
+        (&[begin, fails, ok, three_again][..], (2, 3)),
+        // All four fail, the other five are accepted, and then one after the batch.
+        (&[begin, twice, ok, three_again, ok], (7, 3)),
+        (
+            &[begin, twice, ok, three_again, ok, twice, fails, ok],
+            (8, 4),
+        ),
+        // The other five fail too. Of their parts the larger one comes first, and both before any record
+        // is set aside.
+        (&[begin, twice, fails, ok], (4, 0)),
+        (&[begin, twice, fails, ok, ok], (6, 0)),
+        // Of four, three fail, and the other four are accepted.
+        (
+            &[begins_to_fail, twice, twice, twice, ok, ok, three_again],
+            (6, 4),
+        ),
+    ] {
+        assert_eq!(run_with_posts(5, posts).await, expected, "{posts:?}");
+    }
+    // Where nothing follows that could show that others are accepted, nothing has to.
+    let posts = [begin, twice, ok, three_again, &[true; 3]];
+    assert_eq!(run_with_posts(0, &posts).await, (6, 4));
+}

@@ -157,9 +157,8 @@ impl<S: Source, A: DeadLetters, L: Ledger> Delivering<'_, S, A, L> {
         let are_many = left.len() > FEW;
         while !left.is_empty() {
             let later = left.split_off(left.len().min(FEW));
-            let mut poison = self.retry_alone(left).await?;
+            let poison = self.retry_alone(left).await?;
             if are_many && !poison.is_empty() && !self.may_accept().await? {
-                poison.extend(later);
                 return fail_if_any(poison);
             }
             self.set_aside_all(poison).await?;
