@@ -257,21 +257,46 @@ fn what_nobody_can_know_yet_is_of_the_future() {
     assert!(is_future(&run(Position::Start(Start::At(late)))));
     assert!(!is_future(&Checkpoint::set(after("12:05:01"))), "by hand");
     let sound = run(after("08:00:00"));
-    let mut forged = vec![sound.clone(); 5];
-    forged[0].caught_up_at = Some(late);
-    forged[1].refused_since = Some(late);
-    forged[2].left_out_before = Some(late);
-    forged[3].comparison = Some(Comparison {
+    let mut forged = vec![sound.clone(); 8];
+    forged[0].left_out_before = Some(late);
+    forged[1].wanted_since = Some(late);
+    forged[2].begin_series(&LogId::synthetic("800", late));
+    // The program's own clock.
+    forged[3].caught_up_at = Some(late);
+    forged[4].refused_since = Some(late);
+    forged[5].comparison = Some(Comparison {
         at: late,
         was_made: true,
         is_next: false,
         was_quiet: false,
     });
-    forged[4].begin_series(&LogId::synthetic("800", late));
+    forged[6].loss = Some(Loss {
+        noticed_at: late,
+        began_at: None,
+    });
+    forged[7].oldest_found = Some(late);
     assert!(!is_future(&sound));
-    for (number, forged) in forged.iter().enumerate() {
+    for (number, forged) in forged.iter_mut().enumerate() {
         assert!(is_future(forged), "{number}");
+        forged.bring_back(at("12:00:00"));
+        assert_eq!(is_future(forged), number < 3, "{number}");
     }
+    let noon = Some(at("12:00:00"));
+    assert_eq!(
+        (forged[3].caught_up_at, forged[7].oldest_found),
+        (None, None)
+    );
+    assert_eq!(forged[4].refused_since, noon);
+    assert_eq!(forged[5].comparison.map(|it| it.at), noon);
+    assert_eq!(forged[6].loss.map(|it| it.noticed_at), noon);
+
+    let mut sound = sound;
+    sound.refused_since = Some(at("11:00:00"));
+    sound.caught_up_at = Some(at("11:30:00"));
+    sound.oldest_found = Some(at("10:00:00"));
+    let before = sound.clone();
+    sound.bring_back(at("12:00:00"));
+    assert_eq!(sound, before);
 }
 
 #[test]
@@ -451,6 +476,18 @@ fn a_record_is_suspected_until_it_is_handled_or_passed() {
 }
 
 #[test]
+fn what_is_passed_of_one_prefix_is_still_suspected_of_another() {
+    let mut checkpoint = Checkpoint::first(Start::Oldest);
+    let (lower, higher) = (named("800", "07:00:00"), named("990", "07:00:00"));
+    for record in [&lower, &higher] {
+        assert!(checkpoint.suspect(&record.log_id));
+    }
+    accept(&mut checkpoint, &[record("08:00:00")]);
+    advance(&mut checkpoint, &id("08:00:00"), at("08:30:00"));
+    assert_eq!(checkpoint.suspects, [lower.log_id, higher.log_id].into());
+}
+
+#[test]
 fn of_records_over_which_a_destination_fails_a_thousand_are_suspected() {
     let mut checkpoint = Checkpoint::first(Start::Oldest);
     let known = |checkpoint: &mut Checkpoint| {
@@ -500,4 +537,88 @@ fn what_is_below_the_newest_record_is_handled_only_up_to_the_cursor() {
     assert_eq!(checkpoint.reached(), Some(at("06:10:00")));
     checkpoint.caught_up(at("06:55:00"));
     assert_eq!(checkpoint.reached(), Some(at("06:55:00")));
+}
+
+#[test]
+fn what_is_handled_counts_where_reading_began_with_the_oldest_record_too() {
+    let mut checkpoint = Checkpoint::first(Start::Oldest);
+    assert_eq!(checkpoint.reached(), None);
+    accept(&mut checkpoint, &[record("06:10:00")]);
+    assert_eq!(checkpoint.reached(), Some(at("06:10:00")));
+}
+
+#[test]
+fn where_the_first_reading_began_is_not_known_after_a_loss_or_a_choice() {
+    let start = Start::At(at("06:00:00"));
+    let first = Checkpoint::first(start);
+    assert_eq!(first.first_began(), Some(at("06:00:00")));
+    let set = Checkpoint::set(Position::Start(start));
+    assert_eq!(set.first_began(), None);
+    let anew = Checkpoint::anew(start, at("12:00:00"));
+    assert_eq!(anew.first_began(), None);
+}
+
+/// All that was read until then was left out.
+#[test]
+fn a_start_that_becomes_an_earlier_one_begins_as_if_it_had_always_been_that() {
+    let mut checkpoint = Checkpoint::first(Start::At(at("07:00:00")));
+    checkpoint.set_wanted_since(Duration::from_mins(1));
+    checkpoint.begin_comparing(at("07:30:00"));
+    let old = [
+        record("06:58:00"),
+        record("06:59:00"),
+        named("800", "06:59:30"),
+    ];
+    for record in &old {
+        checkpoint.note(record, Handled::LeftOut, at("12:00:00"));
+    }
+    advance(&mut checkpoint, &old[0].log_id, at("07:00:00"));
+    advance(&mut checkpoint, &old[2].log_id, at("07:00:00"));
+    checkpoint.oldest_found = Some(at("06:58:00"));
+    checkpoint.caught_up(at("07:31:00"));
+    assert!(!checkpoint.handled.is_empty() && !checkpoint.others.is_empty());
+    let earlier = Start::At(at("06:00:00"));
+    checkpoint.begin_by(earlier);
+    assert_eq!(checkpoint, Checkpoint::first(earlier));
+}
+
+#[test]
+fn of_ids_that_hold_no_time_the_newest_is_told_by_its_date() {
+    let dated = |id: &str, clock| Record {
+        log_id: LogId::new(id),
+        ..record(clock)
+    };
+    let mut checkpoint = Checkpoint::first(Start::Oldest);
+    accept(
+        &mut checkpoint,
+        &[dated("1", "08:00:10"), dated("2", "08:00:00")],
+    );
+    let newest = checkpoint.newest.as_ref().map(|it| it.log_id.as_str());
+    assert_eq!(newest, Some("1"));
+}
+
+#[test]
+fn that_the_end_was_reached_once_more_is_news_after_a_while() {
+    let quarter = Duration::from_mins(15);
+    let reached = |clock: Option<&str>| Checkpoint {
+        caught_up_at: clock.map(at),
+        ..Checkpoint::set(after("08:00:00"))
+    };
+    for (now, stored, expected) in [
+        (Some("09:14:59"), Some("09:00:00"), false),
+        (Some("09:15:00"), Some("09:00:00"), true),
+        (Some("08:00:00"), Some("09:00:00"), false),
+        (Some("09:00:00"), None, true),
+        (None, Some("09:00:00"), false),
+        (None, None, false),
+    ] {
+        let is_news = reached(now).is_news_after(&reached(stored), quarter);
+        assert_eq!(is_news, expected, "{now:?} {stored:?}");
+    }
+    let stored = reached(Some("09:00:00"));
+    let mut compared = stored.clone();
+    compared.begin_comparing(at("09:10:00"));
+    assert!(!compared.is_news_after(&stored, quarter));
+    compared.suspect(&id("08:00:10"));
+    assert!(compared.is_news_after(&stored, quarter));
 }
