@@ -124,8 +124,16 @@ pub(super) async fn shown_after(logs: &Logs, id: &LogId, deadline: Deadline) -> 
     };
     let mut misfits = Misfits::default();
     let next = smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
-    let is_next = misfits.met.is_empty() && !misfits.is_cut;
-    next.ok().flatten().filter(|_| is_next)
+    let next = next.ok().flatten()?;
+    let stored = stored_at(&next);
+    // What has no id may come before it, unless it happened after the record was stored.
+    let is_later = |it: &Misfit| {
+        it.date
+            .zip(stored)
+            .is_some_and(|(date, stored)| date > stored)
+    };
+    let is_next = !misfits.is_cut && misfits.met.iter().all(is_later);
+    is_next.then_some(next)
 }
 
 /// The record with the smallest id among those in the window that `is_wanted` accepts, and the

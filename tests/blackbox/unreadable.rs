@@ -250,6 +250,22 @@ async fn where_pages_of_two_are_blocked_too_no_record_is_skipped_that_a_search_s
     process.world.assert_all_landed_once();
 }
 
+/// What comes later and has no id says nothing of what comes before it.
+#[tokio::test]
+async fn they_are_passed_before_a_record_without_an_id() {
+    let process = Process::start().await;
+    let ids = add(&process.world, 15, minutes_ago(120));
+    let nameless = json!({"date": minutes_ago(115), "type": "s"});
+    process
+        .world
+        .tenant
+        .add_nameless(nameless, minutes_ago(114));
+    let later = add(&process.world, 5, minutes_ago(110));
+    process.block(&ids[9..11]);
+    process.run_to_the_end().await;
+    assert_eq!(process.world.arrivals().landed(), [ids, later].concat());
+}
+
 /// The pages of one prefix are read in each run. That makes those of the other no larger.
 #[tokio::test]
 async fn it_is_passed_beside_another_prefix_too() {
