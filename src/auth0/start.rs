@@ -21,7 +21,9 @@ use super::error::LogsError;
 use super::forward::{self, Forward};
 use super::logs::{COMFORTABLE, Logs, PAGE, SEARCH_LIMIT, Search};
 use crate::net::retry::{Deadline, GaveUp};
-use crate::record::{Elements, LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start};
+use crate::record::{
+    CLOCK_ERROR, Elements, LogId, MOST_MISFITS, Misfit, Page, Record, STORING_DELAY, Start,
+};
 
 /// Why a misfit is set aside of which a search shows only the date and the type.
 const UNREAD: &str =
@@ -126,11 +128,12 @@ pub(super) async fn shown_after(logs: &Logs, id: &LogId, deadline: Deadline) -> 
     let next = smallest_id(logs, window, |it| it > id, &mut misfits, deadline).await;
     let next = next.ok().flatten()?;
     let stored = stored_at(&next);
-    // What has no id may come before it, unless it happened after the record was stored.
+    // What has no id may come before it, unless it happened after the record was stored. The two times may
+    // be those of two clocks.
     let is_later = |it: &Misfit| {
         it.date
             .zip(stored)
-            .is_some_and(|(date, stored)| date > stored)
+            .is_some_and(|(date, stored)| date > stored + CLOCK_ERROR)
     };
     let is_next = !misfits.is_cut && misfits.met.iter().all(is_later);
     is_next.then_some(next)

@@ -255,11 +255,11 @@ async fn where_pages_of_two_are_blocked_too_no_record_is_skipped_that_a_search_s
 async fn they_are_passed_before_a_record_without_an_id() {
     let process = Process::start().await;
     let ids = add(&process.world, 15, minutes_ago(120));
-    let nameless = json!({"date": minutes_ago(115), "type": "s"});
+    let nameless = json!({"date": minutes_ago(111), "type": "s"});
     process
         .world
         .tenant
-        .add_nameless(nameless, minutes_ago(114));
+        .add_nameless(nameless, minutes_ago(111));
     let later = add(&process.world, 5, minutes_ago(110));
     process.block(&ids[9..11]);
     process.run_to_the_end().await;
