@@ -126,14 +126,7 @@ async fn request(
     deadline: Deadline,
 ) -> (usize, Result<Elements, GaveUp<LogsError>>) {
     let (asked, attempts) = (AtomicUsize::new(0), AtomicU32::new(0));
-    let note = |error: &LogsError| {
-        let asked = asked.load(Ordering::Relaxed);
-        match error.again() {
-            _ if !error.may_be_for_a_record() && !error.is_time_out() => {}
-            Again::Never => take.note_blocked(id, asked),
-            Again::Soon | Again::NotBefore(_) => take.note_failure(asked),
-        }
-    };
+    let note = |error: &LogsError| note(take, id, asked.load(Ordering::Relaxed), error);
     let found = retry::retry(logs.jitter(), deadline, || async {
         let size = take.after(id).max(fewest);
         asked.store(size, Ordering::Relaxed);
@@ -152,6 +145,15 @@ async fn request(
         note(&error.error);
     }
     (asked.into_inner(), found)
+}
+
+/// Notes that a request for `asked` records after an id failed, if fewer may be answered.
+fn note(take: &Take, id: &LogId, asked: usize, error: &LogsError) {
+    match error.again() {
+        _ if !error.may_be_for_a_record() && !error.is_time_out() => {}
+        Again::Never => take.note_blocked(id, asked),
+        Again::Soon | Again::NotBefore(_) => take.note_failure(asked),
+    }
 }
 
 /// Reads on after a page of misfits only, which has no id to read on after.
@@ -326,8 +328,10 @@ fn in_place_of(head: Record, why: &str) -> Record {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use reqwest::StatusCode;
 
     use super::*;
+    use crate::net::http::SendError;
 
     fn at(clock: &str) -> DateTime<Utc> {
         format!("2026-11-21T{clock}Z").parse().unwrap()
@@ -343,6 +347,33 @@ mod tests {
         Elements {
             records: records.collect(),
             misfits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_after_what_fewer_records_may_help_with_are_fewer_asked_for() {
+        let host = || "acme.eu.auth0.com".to_owned();
+        let status = |status, again| LogsError::Status {
+            host: host(),
+            status,
+            said: String::new(),
+            is_blocked: status == StatusCode::FORBIDDEN,
+            again,
+        };
+        let out_of_time = LogsError::Send {
+            host: host(),
+            source: SendError::OutOfTime,
+        };
+        for (error, expected) in [
+            (status(StatusCode::BAD_GATEWAY, Again::Soon), 25),
+            (status(StatusCode::FORBIDDEN, Again::Never), 50),
+            (out_of_time, 50),
+            (status(StatusCode::PAYLOAD_TOO_LARGE, Again::Never), 100),
+            (LogsError::NotFound { host: host() }, 100),
+        ] {
+            let (take, id) = (Take::default(), LogId::new("1"));
+            note(&take, &id, 100, &error);
+            assert_eq!(take.after(&id), expected, "{error}");
         }
     }
 
