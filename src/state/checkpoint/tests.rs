@@ -574,8 +574,8 @@ fn a_start_that_becomes_an_earlier_one_begins_as_if_it_had_always_been_that() {
     }
     advance(&mut checkpoint, &old[0].log_id, at("07:00:00"));
     advance(&mut checkpoint, &old[2].log_id, at("07:00:00"));
-    checkpoint.oldest_found = Some(at("06:58:00"));
     checkpoint.caught_up(at("07:31:00"));
+    checkpoint.oldest_found = Some(at("06:58:00"));
     assert!(!checkpoint.handled.is_empty() && !checkpoint.others.is_empty());
     let earlier = Start::At(at("06:00:00"));
     checkpoint.begin_by(earlier);
