@@ -42,23 +42,19 @@ pub(super) fn of_search(policy: &Policy, text: &str, note: &mut impl FnMut(Optio
                 None => after,
             },
             _ if is_between(first) => after,
-            _ => {
-                let (word, rest) = ahead.split_at(end_of_word(ahead));
-                let bare = word.trim_start_matches(['+', '-', '!']);
-                match bare.split_once(':') {
-                    // An IPv6 address has no name before its colon.
-                    Some((name, value)) if !terms.is_value && has_name(bare) => {
-                        terms.name = name;
-                        let rest = &ahead[word.len() - value.len()..];
-                        terms.is_value = !rest.starts_with(is_between);
-                        rest
-                    }
-                    _ => {
-                        terms.word(policy, word.trim_end_matches('\''), note);
-                        rest
-                    }
+            // An IPv6 address has no name before its colon.
+            _ => match leading_name(ahead).filter(|_| !terms.is_value) {
+                Some((name, rest)) => {
+                    terms.name = name;
+                    terms.is_value = !rest.starts_with(is_between);
+                    rest
                 }
-            }
+                None => {
+                    let (word, rest) = ahead.split_at(end_of_word(ahead));
+                    terms.word(policy, word.trim_end_matches('\''), note);
+                    rest
+                }
+            },
         };
     }
 }
@@ -109,9 +105,20 @@ fn is_between(letter: char) -> bool {
 
 /// Whether a text begins with a name and a colon.
 pub(super) fn has_name(text: &str) -> bool {
-    let name = text.split_once(':').map_or("", |(name, _)| name);
-    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
-    name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_letter)
+    name_and_rest(text).is_some()
+}
+
+/// The name at the beginning of a term, after its signs, and what follows the colon. Looks no further than
+/// that: in a long query it is asked for each name.
+fn leading_name(term: &str) -> Option<(&str, &str)> {
+    name_and_rest(term.trim_start_matches(['+', '-', '!']))
+}
+
+fn name_and_rest(text: &str) -> Option<(&str, &str)> {
+    let is_letter = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '.');
+    let (name, rest) = text.split_at(text.find(|it| !is_letter(it))?);
+    let is_name = name.starts_with(|it: char| it.is_ascii_alphabetic());
+    Some((name, rest.strip_prefix(':')?)).filter(|_| is_name)
 }
 
 /// The state of reading a search query.

@@ -477,3 +477,22 @@ fn a_name_of_a_field_is_known_by_its_looks_also_where_it_is_escaped() {
         );
     }
 }
+
+/// Does not end in time if each name is looked for up to the end of the query.
+#[test]
+fn names_with_phrases_in_a_row_are_looked_at_once() {
+    let terms = "a:'x'".repeat(60_000);
+    for record in [
+        format!(r#"{{"details":{{"path":"/x?q={terms}"}}}}"#),
+        format!(r#"{{"details":{{"q":"{terms}","search":"{terms}+"}}}}"#),
+        format!(r#"{{"error":"at /x?q={terms}+y"}}"#),
+        format!(r#"{{"path":"/x?q={}"}}"#, "a:%27x%27".repeat(40_000)),
+    ] {
+        assert_stays("email:mask,username:mask", &record);
+    }
+    assert_becomes(
+        "email:mask",
+        r#"{"q":"a:'x'email:'ada@example.com'+-b.c:'y'!email:ada@example.com"}"#,
+        r#"{"q":"a:'x'email:'***'+-b.c:'y'!email:***"}"#,
+    );
+}
