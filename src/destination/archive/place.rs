@@ -261,3 +261,6 @@ fn prefix<'a>(segments: impl Iterator<Item = &'a str>) -> Result<String, Address
     }
     Ok(prefix)
 }
+
+#[cfg(test)]
+mod tests;
