@@ -130,7 +130,7 @@ impl Layers {
         })
     }
 
-    /// The keys of pseudonyms. Reading them needs no other layer.
+    /// The keys of pseudonyms, if no name of a setting of theirs is mistyped. Reading them needs no other layer.
     pub fn pseudonym_keys(&self) -> Result<Keys, SettingsError> {
         self.judge_privacy_names()?;
         self.read(Keys::read)

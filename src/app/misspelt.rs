@@ -212,7 +212,7 @@ impl Layers {
     pub fn without_pseudonyms(&self) -> Option<String> {
         let is_away = self.read(|reader| Some(Keys::are_away(reader)));
         is_away.ok().filter(|it| *it)?;
-        let problem = self.pseudonym_keys().err()?;
+        let problem = self.read(Keys::read).err()?;
         Some(format!(
             "{problem}; destinations that make no pseudonyms go on without it"
         ))
