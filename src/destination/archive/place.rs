@@ -53,8 +53,8 @@ enum AddressError {
     )]
     Form,
     #[error(
-        "has a user, a port, a query or a fragment, which no address of an archive has; a signature \
-         belongs in ARCHIVE_CONNECTION_STRING"
+        "has a user, a port, a query or a fragment, which no address of an archive has; credentials \
+         have settings of their own"
     )]
     NotPlain,
     #[error(
