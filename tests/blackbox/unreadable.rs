@@ -266,6 +266,28 @@ async fn they_are_passed_before_a_record_without_an_id() {
     assert_eq!(process.world.arrivals().landed(), [ids, later].concat());
 }
 
+/// The time of what has no id may be that of another clock: what is dated two minutes later may come before.
+#[tokio::test]
+async fn they_are_not_passed_where_a_record_without_an_id_may_come_before_them() {
+    let process = Process::start().await;
+    let first = minutes_ago(120);
+    let ids = add(&process.world, 15, first);
+    let (read, blocked) = (&ids[..9], &ids[9..11]);
+    let soon_after = first + Duration::seconds(10) + Duration::minutes(2);
+    let nameless = json!({"date": soon_after, "type": "s"});
+    process.world.tenant.add_nameless(nameless, soon_after);
+    let later = add(&process.world, 5, minutes_ago(110));
+    process.block(blocked);
+    for _ in 0..RUNS {
+        let report = process.run().await;
+        assert_ne!(report["errors"], json!([]), "{report}");
+    }
+    assert_eq!(process.world.arrivals().landed(), read);
+    process.world.tenant.stop_failing_pages();
+    process.run_to_the_end().await;
+    assert_eq!(process.world.arrivals().landed(), [ids, later].concat());
+}
+
 /// The pages of one prefix are read in each run. That makes those of the other no larger.
 #[tokio::test]
 async fn it_is_passed_beside_another_prefix_too() {
