@@ -315,17 +315,12 @@ fn explanation(answer: &Answer) -> String {
 /// The word "schema" alone is no proof: a topic that takes `CloudEvents` says of an invalid event
 /// that it does not conform to their schema.
 fn names_other_schema(said: &str, sent: &[u8]) -> bool {
-    let said = letters(said);
+    let said = http::folded(said);
     let mut named = OTHER_SCHEMAS.iter().filter(|it| said.contains(**it));
     let first = named.next();
-    let sent = first.map(|_| letters(&String::from_utf8_lossy(sent)));
+    let sent = first.map(|_| http::folded(&String::from_utf8_lossy(sent)));
     let is_quoted = |it: &str| sent.as_ref().is_some_and(|sent| sent.contains(it));
     first.into_iter().chain(named).any(|it| !is_quoted(it))
-}
-
-fn letters(text: &str) -> String {
-    let letters = text.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|it| it.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -403,6 +398,10 @@ mod tests {
         for (sent, is_about_content) in [
             (r#"[{"data":{"user_agent":"EventGridSchema"}}]"#, true),
             (r#"[{"data":{"user_agent":"event grid SCHEMA"}}]"#, true),
+            (
+                r#"[{"data":{"user_agent":"Event\nGrid\u00a0Schema"}}]"#,
+                true,
+            ),
             (r#"[{"data":{"user_agent":"inputSchema"}}]"#, false),
         ] {
             let error = judged_of(TopicKind::Custom, 400, body, sent).unwrap_err();

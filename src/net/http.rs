@@ -20,10 +20,12 @@ use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 pub(crate) use self::excerpt::{excerpt, repeats};
+pub(crate) use self::folded::folded;
 use crate::net::retry::{Again, Deadline, Failure};
 
 mod decode;
 mod excerpt;
+mod folded;
 
 /// Time for a TCP connection and its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

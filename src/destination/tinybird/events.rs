@@ -286,7 +286,7 @@ impl Events {
 
 /// Whether a 400 rejects the data source rather than the rows, and does not quote one of them.
 fn names_missing_source(said: &str, lines: &[u8]) -> bool {
-    let names_source = |text: &str| text.to_lowercase().replace(' ', "").contains("datasource");
+    let names_source = |text: &str| http::folded(text).contains("datasource");
     let lower = said.to_lowercase();
     names_source(said)
         && MISSING.iter().any(|it| lower.contains(it))
@@ -492,6 +492,7 @@ mod tests {
         for (lines, is_about_content) in [
             (r#"{"data":{"user_agent":"data source: not found"}}"#, true),
             (r#"{"data":{"user_agent":"DataSource"}}"#, true),
+            (r#"{"data":"{\"user_agent\":\"data\\nsource\"}"}"#, true),
             (r#"{"data":{"user_agent":"not found"}}"#, false),
         ] {
             let error = judged_of(400, &[], body, lines).unwrap_err();
