@@ -15,9 +15,9 @@ use futures_util::StreamExt as _;
 use serde_json::Map;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::{Instrument as _, error, error_span};
+use tracing::{Instrument as _, error};
 
-use super::protocol::{self, Completion, Function, Invocation};
+use super::protocol::{self, Completion, Function, Identity, Invocation};
 use super::reason::reason;
 use crate::error::with_causes;
 use crate::report::{Panicked, Report};
@@ -88,19 +88,24 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let answer = answer(&functions, &name, body);
+    answer.instrument(Identity::read(&headers).span()).await
+}
+
+async fn answer(functions: &Functions, name: &str, body: Body) -> Response {
     // The body is always read to its end, because the host does not expect an early response.
     let body = match timeout(BODY_LIMIT, read(body)).await {
         Ok(body) => body,
         Err(_) => Err(Unread::TooSlow),
     };
-    let Some(function) = functions.by_name.get(&*name) else {
+    let Some(function) = functions.by_name.get(name) else {
         return refuse(StatusCode::NOT_FOUND, "there is no such function");
     };
     let body = match body {
         Ok(body) => body,
         Err(unread) => return unread.refuse(),
     };
-    let Some(invocation) = Invocation::read(&headers, &body) else {
+    let Some(invocation) = Invocation::read(&body) else {
         let problem = "the body is not the JSON that the Functions host sends";
         return refuse(StatusCode::BAD_REQUEST, problem);
     };
@@ -114,25 +119,19 @@ async fn invoke(
     invocation: Invocation,
     at_work: watch::Receiver<()>,
 ) -> Response {
-    let name = match &invocation.trace {
-        Some(trace) => format!("invocation {} trace {trace}", invocation.id),
-        None => format!("invocation {}", invocation.id),
-    };
-    // The span prefixes every log line. It has the error level, so that no filter drops it.
-    let span = error_span!("invocation", message = %name);
     // A separate task, so that a panic ends only this task, and a caller that disconnects ends nothing.
     let work = async move {
         let _at_work = at_work;
         function.invoke(invocation).await
     };
-    let done = tokio::spawn(work.instrument(span.clone())).await;
+    let done = tokio::spawn(work.in_current_span()).await;
     let failure = match done {
         Ok(Ok(answer)) if answer.failures.is_empty() => return respond(StatusCode::OK, answer),
         Ok(Ok(answer)) => return respond(StatusCode::INTERNAL_SERVER_ERROR, answer),
         Ok(Err(error)) => with_causes(&*error),
         Err(_) => Panicked.to_string(),
     };
-    span.in_scope(|| error!("{failure}"));
+    error!("{failure}");
     respond(StatusCode::INTERNAL_SERVER_ERROR, failed(failure))
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tracing::{Span, error_span};
 
 use crate::error::BoxError;
 
@@ -19,15 +20,19 @@ pub(crate) trait Function: Send + Sync + 'static {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completion, BoxError>>;
 }
 
+/// Which invocation a request is, by its headers.
+pub(super) struct Identity {
+    /// The host's id for the invocation, as in the host's own log lines.
+    id: String,
+    /// The id of its trace in Application Insights; `None` if tracing is off.
+    trace: Option<String>,
+}
+
 /// The input of a function.
 ///
 /// It has no `Debug`, and none of its JSON may be logged: the data of an HTTP trigger holds the
 /// caller's key in a header, in the query and in the URL.
 pub(crate) struct Invocation {
-    /// The host's id for the invocation, as in the host's own log lines.
-    pub id: String,
-    /// The id of its trace in Application Insights; `None` if tracing is off.
-    pub trace: Option<String>,
     /// The data of the trigger and the input bindings by binding name, as the host wrote it.
     pub data: HashMap<String, Box<RawValue>>,
 }
@@ -62,22 +67,37 @@ pub(super) struct Response {
     return_value: Value,
 }
 
+impl Identity {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        Self {
+            id: header("x-azure-functions-invocationid")
+                .filter(|id| is_plain(id))
+                .unwrap_or_else(|| "unknown".to_owned()),
+            trace: header("traceparent").and_then(|it| trace_id(&it)),
+        }
+    }
+
+    /// A span that prefixes every log line. It has the error level, so that no filter drops it.
+    pub(super) fn span(&self) -> Span {
+        let Self { id, trace } = self;
+        let name = match trace {
+            Some(trace) => format!("invocation {id} trace {trace}"),
+            None => format!("invocation {id}"),
+        };
+        error_span!("invocation", message = %name)
+    }
+}
+
 impl Invocation {
-    /// Reads the host's request; `None` if it is not one.
-    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+    /// Reads the body of the host's request; `None` if it is not one.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
         // serde would accept a list as a struct.
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;
         }
         let request: Request = serde_json::from_slice(body).ok()?;
-        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
-        Some(Self {
-            id: header("x-azure-functions-invocationid")
-                .filter(|id| is_plain(id))
-                .unwrap_or_else(|| "unknown".to_owned()),
-            trace: header("traceparent").and_then(|it| trace_id(&it)),
-            data: request.data,
-        })
+        Some(Self { data: request.data })
     }
 }
 
@@ -109,6 +129,20 @@ impl From<Completion> for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invocation_is_known_by_its_headers_and_needs_none() {
+        const ID: &str = "7e9c3e06-d1e5-40cc-bd58-44f99629567a";
+        const TRACE: &str = "a17eed488abbdfd7c61ba3b12efe1db4";
+        let mut headers = HeaderMap::new();
+        assert_eq!(Identity::read(&headers).id, "unknown");
+        headers.insert("X-Azure-Functions-InvocationId", ID.parse().unwrap());
+        let Identity { id, trace } = Identity::read(&headers);
+        assert_eq!((&*id, trace), (ID, None));
+        let parent = format!("00-{TRACE}-a63ff8dcdda88bb7-01");
+        headers.insert("traceparent", parent.parse().unwrap());
+        assert_eq!(Identity::read(&headers).trace.as_deref(), Some(TRACE));
+    }
 
     #[test]
     fn a_trace_is_known_by_its_id_and_nothing_else_is_taken_for_one() {

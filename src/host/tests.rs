@@ -207,7 +207,6 @@ async fn a_caller_that_goes_away_ends_no_run() {
 #[tokio::test]
 async fn a_function_gets_what_the_host_sent_as_it_sent_it_and_its_outputs_arrive() {
     let function = Does(|invocation: Invocation| {
-        assert_eq!(invocation.id, "7e9c3e06-d1e5-40cc-bd58-44f99629567a");
         // Numbers and spaces are unchanged, which a parsed value would not preserve.
         let request = &invocation.data["req"];
         assert_eq!(
@@ -224,12 +223,7 @@ async fn a_function_gets_what_the_host_sent_as_it_sent_it_and_its_outputs_arrive
     let router = Functions::default().with("Health", function).router();
     let body = r#" {"Data": {"req": {"Method": "GET", "Query": "{}", "n": 1.50}},
                     "Metadata": {"part": "\"metrics\""}}"#;
-    let request = Request::post("/Health")
-        .header(
-            "X-Azure-Functions-InvocationId",
-            "7e9c3e06-d1e5-40cc-bd58-44f99629567a",
-        )
-        .body(Body::from(body));
+    let request = Request::post("/Health").body(Body::from(body));
     let (status, answer) = send(&router, request.unwrap()).await;
     assert_eq!(status, 200);
     assert_eq!(
@@ -244,10 +238,7 @@ async fn a_function_gets_what_the_host_sent_as_it_sent_it_and_its_outputs_arrive
 
 #[tokio::test]
 async fn neither_headers_nor_metadata_are_needed() {
-    let function = Does(|invocation: Invocation| {
-        assert_eq!(invocation.id, "unknown");
-        Ok(success(json!(1)))
-    });
+    let function = Does(|_: Invocation| Ok(success(json!(1))));
     let router = Functions::default().with("Any", function).router();
     for body in [r#"{"Data":{}}"#, r#"{"Data":{},"Metadata":null}"#] {
         assert_eq!(post(&router, "Any", body).await.0, 200);

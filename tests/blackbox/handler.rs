@@ -130,17 +130,27 @@ async fn what_is_no_invocation_of_this_function_is_refused_and_read_to_its_end()
     for (function, body, status) in [
         ("AnotherFunction", good.clone(), 404),
         ("AnotherFunction", too_large.clone(), 404),
-        (FUNCTION, too_large, 413),
         (FUNCTION, large.clone(), 400),
         (FUNCTION, String::new(), 400),
         (FUNCTION, "[]".into(), 400),
         (FUNCTION, json!({"Metadata": {}}).to_string(), 400),
         (FUNCTION, json!({"Data": "timer"}).to_string(), 400),
+        (FUNCTION, too_large, 413),
         (FUNCTION, good, 200),
     ] {
         // The simulated host fails if an answer comes before it has sent everything.
         let answer = host.send(function, body).await.unwrap();
         assert_eq!(answer.status, status);
+    }
+    // The last refusal: the others were written before it.
+    host.wait_for_line(Level::Error, "answered 413").await;
+    let lines = host.lines();
+    let refusals = lines.iter().filter(|it| it.text.contains("answered 4"));
+    let refusals: Vec<_> = refusals.map(|it| it.text.as_str()).collect();
+    assert_eq!(refusals.len(), 8, "{refusals:?}");
+    for line in refusals {
+        assert!(line.starts_with("ERROR invocation "), "{line}");
+        assert!(line.contains(" trace "), "{line}");
     }
     assert_eq!(world.tenant.token_requests(), 1);
 }
