@@ -13,6 +13,7 @@
 //! runs and views come from is passed in.
 
 mod dispatch;
+mod gist;
 mod health;
 mod protocol;
 mod reason;

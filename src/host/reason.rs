@@ -5,6 +5,8 @@
 
 use hyper::ext::ReasonPhrase;
 
+use super::gist::gist;
+
 /// Maximum bytes of a phrase. The host was seen to accept 3,000; people read one line.
 const LONGEST: usize = 512;
 /// Minimum bytes for each failure if they do not all fit: fewer would leave no room for the remedy.
@@ -21,25 +23,14 @@ pub(super) fn reason(failures: &[String]) -> Option<ReasonPhrase> {
         .filter(|phrase| !phrase.as_bytes().is_empty())
 }
 
-/// Lists each distinct failure with its count, shortened so that all fit. If that leaves too little
-/// for each, lists the first ones and the number of the others.
+/// Lists each distinct failure with its count. If they do not all fit, lists the [`gist()`] of each,
+/// shortened. If that leaves too little for each, lists the first ones and the number of the others.
 fn phrase(failures: &[String]) -> String {
-    let mut counted: Vec<(String, usize)> = Vec::new();
-    for failure in failures {
-        let text = printable(failure);
-        match counted.iter_mut().find(|(it, _)| *it == text) {
-            Some((_, count)) => *count += 1,
-            None if text.is_empty() => {}
-            None => counted.push((text, 1)),
-        }
+    let whole = counted(failures.iter().map(|it| printable(it)));
+    if whole.join(BETWEEN).len() <= LONGEST {
+        return whole.join(BETWEEN);
     }
-    let parts: Vec<_> = counted
-        .into_iter()
-        .map(|(text, count)| match count {
-            1 => text,
-            count => format!("{text} ({count} times)"),
-        })
-        .collect();
+    let parts = counted(failures.iter().map(|it| printable(&gist(it))));
     let mut told = parts.len();
     let (rest, room) = loop {
         let rest = match parts.len() - told {
@@ -55,6 +46,22 @@ fn phrase(failures: &[String]) -> String {
     };
     let parts: Vec<_> = parts[..told].iter().map(|part| cut(part, room)).collect();
     parts.join(BETWEEN) + &rest
+}
+
+/// Each distinct text, with its count.
+fn counted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for text in texts.filter(|it| !it.is_empty()) {
+        match counted.iter_mut().find(|(it, _)| *it == text) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((text, 1)),
+        }
+    }
+    let told = counted.into_iter().map(|(text, count)| match count {
+        1 => text,
+        count => format!("{text} ({count} times)"),
+    });
+    told.collect()
 }
 
 /// The largest limit per part that keeps their sum within `room`. What short parts leave is given
@@ -153,6 +160,28 @@ mod tests {
         assert_eq!(text, format!("{} | short | {}", part("a"), part("b")));
         let many: Vec<String> = (0..400).map(|n| format!("failure {n}")).collect();
         assert!(phrase(&many).len() <= 512);
+    }
+
+    /// Otherwise the location, which is one word, would be cut with the reason after it.
+    #[test]
+    fn of_what_does_not_fit_locations_are_cut_before_reasons() {
+        let failure = |name: &str| {
+            let host = "https://acme.blob.core.windows.net";
+            let place = format!("{host}/auth0-poller/checkpoints/acme.eu.auth0.com/{name}.json");
+            format!(
+                "{name}: reading the checkpoint {place} (tried 2 times in 0.7 s): {name} is away"
+            )
+        };
+        let one = failure("archive");
+        assert_eq!(of(&[&one]), one);
+        let names = ["archive", "event-bridge", "event-grid", "tinybird"];
+        let told = phrase(&names.map(failure));
+        let gist = |name| {
+            format!(
+                "{name}: reading the checkpoint https://acme.blob.core.windows.net/...: {name} is away"
+            )
+        };
+        assert_eq!(told, names.map(gist).join(" | "));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::Map;
 use tokio::sync::Mutex;
 use tracing::{error, info};
 
+use super::gist::gist;
 use super::protocol::{Completion, Function, Invocation};
 use crate::error::BoxError;
 use crate::report::Report;
@@ -83,18 +84,36 @@ fn answer(reports: &[Report]) -> Result<Completion, BoxError> {
     })
 }
 
+/// An error, or several with the same gist.
+struct Told<'a> {
+    gist: String,
+    /// The whole error; `None` if these differ.
+    whole: Option<&'a str>,
+    /// Whose it is, each time.
+    names: Vec<String>,
+}
+
 /// The errors, each with the names that it concerns. An error of several is listed once.
 fn failures(reports: &[Report]) -> Vec<String> {
-    let mut told: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut told: Vec<Told> = Vec::new();
     for report in reports {
         for error in &report.errors {
-            match told.iter_mut().find(|(it, _)| it == error) {
-                Some((_, names)) => names.push(report.name()),
-                None => told.push((error, vec![report.name()])),
+            let gist = gist(error);
+            match told.iter_mut().find(|it| it.gist == gist) {
+                Some(same) => {
+                    same.names.push(report.name());
+                    same.whole = same.whole.filter(|it| it == error);
+                }
+                None => told.push(Told {
+                    gist,
+                    whole: Some(error),
+                    names: vec![report.name()],
+                }),
             }
         }
     }
-    let of = |(error, names): (&str, Vec<String>)| {
+    let of = |Told { gist, whole, names }: Told| {
+        let error = whole.unwrap_or(&gist);
         let mut whose = names.clone();
         whose.sort_unstable();
         whose.dedup();
@@ -163,6 +182,41 @@ mod tests {
                 "a/tinybird: quota",
                 "a/tinybird: quota",
                 "d/archive and d/tinybird: token",
+            ]
+        );
+    }
+
+    /// They differ in how often was tried, and in the object.
+    #[test]
+    fn what_is_the_same_fault_is_said_once() {
+        let report = |tenant: &str, errors: &[&str]| Report {
+            tenant: Some(tenant.to_owned()),
+            errors: errors.iter().map(|it| (*it).to_owned()).collect(),
+            ..Report::of("archive")
+        };
+        let told = failures(&[
+            report("a", &["away (tried 3 times in 0.8 s): no route"]),
+            report("b", &["reading https://x.example/b/1.json: no"]),
+            report("c", &["away (tried 2 times in 0.7 s): no route"]),
+            report("d", &["away (tried 3 times in 0.8 s): no route"]),
+            report("d", &["away: no answer"]),
+            report("e", &["reading https://x.example/e/1.json: no"]),
+            report(
+                "f",
+                &[
+                    "full (tried 3 times in 1.0 s)",
+                    "full (tried 3 times in 1.1 s)",
+                ],
+            ),
+        ]);
+        assert_eq!(
+            told,
+            [
+                "a/archive and 2 more: away: no route",
+                "b/archive and e/archive: reading https://x.example/...: no",
+                "d/archive: away: no answer",
+                "f/archive: full",
+                "f/archive: full",
             ]
         );
     }

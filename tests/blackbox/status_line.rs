@@ -64,6 +64,30 @@ async fn settings_that_are_missing_and_a_storage_that_is_away_are_told() {
     assert!(told.contains("start Azurite"), "{told}");
 }
 
+/// Each destination has a checkpoint of its own, and tries for a time of its own.
+#[tokio::test]
+async fn what_three_destinations_have_in_common_is_told_once_with_its_remedy() {
+    const SINKS: [Sink; 3] = [Sink::LogAnalytics, Sink::EventGrid, Sink::Tinybird];
+    let mut world = World::start().await;
+    world.deliver_to(&SINKS);
+    let mut azurite = Azurite::start().await;
+    world.set("AzureWebJobsStorage", &azurite.connection_string());
+    world.keep_secret(Azurite::secrets());
+    azurite.stop().await;
+    let told = reason(world.host().await.fire(FUNCTION).await);
+    let begin = "log-analytics and 2 more: reading the checkpoint http://127.0.0.1:";
+    assert!(told.starts_with(begin), "{told}");
+    assert_eq!(told.matches("start Azurite").count(), 1, "{told}");
+
+    let mut world = World::start().await;
+    world.deliver_to(&SINKS);
+    let busy = Fault::answer(503, "");
+    world.tenant.fail_tokens(std::iter::repeat_n(busy, 100));
+    let told = reason(world.host().await.fire(FUNCTION).await);
+    assert!(told.starts_with("log-analytics and 2 more: "), "{told}");
+    assert_eq!(told.matches("503").count(), 1, "{told}");
+}
+
 #[tokio::test]
 async fn a_hostile_text_yields_a_valid_line_that_leaks_nothing() {
     let world = World::start().await;
